@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The enforcer: whoever makes the kernel do what the grant table says. The manager knows only this
+ * interface; behind it are eBPF (enforce/ebpf.c) and, for tests, a fake (enforce/fake.c).
+ *
+ * Each call either does the whole of what it says or returns a negative errno and has changed
+ * nothing that opens a port. Errors are returned, not logged; enforcer_error() has the sentence.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spale/bpf-abi.h>
+
+#include "policy/client.h"
+#include "policy/config.h"
+#include "policy/grant-table.h"
+#include "util/cleanup.h"
+
+typedef struct Enforcer Enforcer;
+
+/* Called for each knock that the kernel hands up. The record is valid during the call only. */
+typedef void (*EnforcerKnock)(const struct spale_knock *knock, void *userdata);
+
+typedef struct EnforcerOps {
+	void (*free)(Enforcer *enforcer);
+	int (*set_policy)(Enforcer *enforcer, const Config *config);
+	int (*set_clients)(Enforcer *enforcer, const ClientSet *clients);
+	int (*apply)(Enforcer *enforcer, const EntryChanges *changes);
+	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_mono_ns);
+	int (*attach)(Enforcer *enforcer, const char *interface, Mode mode);
+	int (*detach)(Enforcer *enforcer, const char *interface);
+	int (*counters)(Enforcer *enforcer, const char *interface, struct spale_counters *ret_counters);
+	int (*knock_fd)(Enforcer *enforcer);
+	int (*consume_knocks)(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
+} EnforcerOps;
+
+/* First member of every implementation. */
+struct Enforcer {
+	const EnforcerOps *ops;
+	char error[512];
+};
+
+/* Detaches everything that this process attached and frees. NULL is fine. */
+void enforcer_free(Enforcer *enforcer);
+DEFINE_CLEANUP(Enforcer, enforcer_free)
+#define _cleanup_enforcer_ _cleanup_(enforcer_freep)
+
+/* A sentence about the last call that failed, for people; never NULL. */
+const char *enforcer_error(const Enforcer *enforcer);
+
+/* Sets that sentence and returns ERROR (a negative errno). For implementations. */
+int enforcer_fail(Enforcer *enforcer, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Puts ports, knock settings, always-allowed prefixes, rates, prefix lengths and log-only mode of
+ * CONFIG into force, for all interfaces at once. A new allowed prefix is in the kernel before it
+ * counts, an old one is gone when this returns. On failure the old policy stays in force.
+ */
+int enforcer_set_policy(Enforcer *enforcer, const Config *config);
+
+/* Makes exactly the enabled clients of this set known as possible senders of knocks. */
+int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);
+
+/* Applies changes to grant entries in their order. On failure what was put is taken back. */
+int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
+
+/* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */
+int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
+		       uint64_t *ret_mono_ns);
+
+/*
+ * Attaches to an interface, after the maps have been filled. Never replaces somebody else's
+ * program. -ENODEV: no such interface; -EALREADY: it is attached; -EBUSY: somebody holds the hook (the
+ * sentence says who); -ENOTSUP: not possible there (XDP on a device without Ethernet headers).
+ */
+int enforcer_attach(Enforcer *enforcer, const char *interface, Mode mode);
+
+/* Detaches; removes a qdisc only if this process made it and nobody else uses it. */
+int enforcer_detach(Enforcer *enforcer, const char *interface);
+
+/* The counters of an attached interface, summed over the CPUs. */
+int enforcer_counters(Enforcer *enforcer, const char *interface,
+		      struct spale_counters *ret_counters);
+
+/* Descriptor that polls readable when knocks wait; owned by the enforcer. */
+int enforcer_knock_fd(Enforcer *enforcer);
+
+/* Hands over the knocks that wait. Returns how many, or a negative errno. */
+int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An enforcer that only remembers what it was told: for unit tests of the manager. Its fields are
+ * there to be read and set by tests.
+ */
+#pragma once
+
+#include "enforce/enforcer.h"
+
+typedef struct FakeEnforcer {
+	Enforcer base;
+	EntryChange *entries; /* what the kernel would hold now */
+	size_t entry_count;
+	size_t policies_set;
+	size_t clients_set;
+	StringList attached;
+	int fail_with; /* negative errno that the next call returns, then 0 again */
+} FakeEnforcer;
+
+FakeEnforcer *fake_enforcer_new(void);

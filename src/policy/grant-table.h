@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The grant table: the truth about who may reach what. Kernel maps (and later nftables sets) are
+ * projections of it.
+ *
+ * A grant belongs to one client and one source and opens one or more ports. What the kernel holds
+ * is one entry for each (source, protocol, port), the most generous of all live grants that
+ * cover it (several clients behind one address share entries). Changes to entries are handed to
+ * the caller, who passes them to the enforcer; if that fails, the caller takes the grant back.
+ *
+ * Pure: the caller brings the time (nanoseconds of CLOCK_MONOTONIC).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spale/bpf-abi.h>
+
+#include "policy/client.h"
+#include "policy/decide.h"
+
+/* Most grants of one client; the oldest yields. Most grants altogether. */
+#define GRANTS_PER_CLIENT_MAX 16
+#define GRANTS_MAX	      131072
+
+typedef struct Grant {
+	uint64_t id; /* never reused in the life of a table */
+	char client[CLIENT_NAME_MAX + 1];
+	PublicKey key; /* the client's: a replaced key ends its grants */
+	Prefix source;
+	uint32_t ifindex;
+	PortList ports;
+	uint64_t created_mono_ns;
+	uint64_t last_mono_ns; /* last known packet of any of its entries, at first its creation */
+	uint64_t idle_ns, grace_ns;
+	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
+} Grant;
+
+/* One entry that the kernel is to have (put) or not to have any more (!put). */
+typedef struct EntryChange {
+	bool put;
+	struct spale_grant_key key;
+	struct spale_grant value; /* with put only */
+} EntryChange;
+
+typedef struct EntryChanges {
+	EntryChange *items;
+	size_t count;
+	size_t allocated;
+} EntryChanges;
+
+void entry_changes_done(EntryChanges *changes);
+#define _cleanup_entry_changes_ _cleanup_(entry_changes_done)
+
+typedef struct GrantTable GrantTable;
+
+GrantTable *grant_table_new(void);
+void grant_table_free(GrantTable *table);
+DEFINE_CLEANUP(GrantTable, grant_table_free)
+#define _cleanup_grant_table_ _cleanup_(grant_table_freep)
+
+/*
+ * Makes the grant of CLIENT for DECISION, or renews the one that it has for that source (its last
+ * packet is now, its deadline counts from now, its ports are the new ones). At
+ * GRANTS_PER_CLIENT_MAX the client's oldest grant (by creation) is removed first.
+ * *RET_CHANGES gets what the kernel has to change, removals last; *RET_GRANT the grant, which the table owns.
+ * Returns 0, -ENOSPC (GRANTS_MAX, or more than SPALE_GRANTS_MAX entries) or -ENOMEM; the table is
+ * unchanged then.
+ */
+int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
+		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant);
+
+/*
+ * Changes ports, times and deadline of an existing grant to those of DECISION without renewing it
+ * (a reload: last packet and creation stay; the deadline becomes creation + lifetime). Same returns; -ENOENT: no such grant.
+ */
+int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decision,
+			 EntryChanges *ret_changes);
+
+/* Removes a grant. Entries that others share stay, as generous as what is left. -ENOENT, -ENOMEM. */
+int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes);
+
+/* Notes that the kernel saw a packet of this entry at LAST. Unknown entries are ignored. */
+void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key, uint64_t last_mono_ns);
+
+/* The time from which GRANT is over unless it is used again: min(deadline, last + max(idle, grace)). */
+uint64_t grant_end_mono_ns(const Grant *grant);
+
+/* The earliest grant_end_mono_ns() of all, SPALE_NEVER_NS if there is none. */
+uint64_t grant_table_next_end_mono_ns(const GrantTable *table);
+
+/* Moves all times back by DELTA: what a suspend did not count (datapath: the clock stood still). */
+void grant_table_shift(GrantTable *table, uint64_t delta_ns);
+
+size_t grant_table_count(const GrantTable *table);
+size_t grant_table_entries(const GrantTable *table);
+const Grant *grant_table_get(const GrantTable *table, size_t index);
+const Grant *grant_table_by_id(const GrantTable *table, uint64_t id);
+
+/* Appends a put change for every entry that the kernel is to have. Returns 0 or -ENOMEM. */
+int grant_table_project(const GrantTable *table, EntryChanges *changes);
+
+/* Appends the keys of the entries of one grant as changes without values. Returns 0 or -ENOMEM. */
+int grant_entries(const Grant *grant, EntryChanges *changes);
