@@ -28,8 +28,9 @@ typedef struct Prefix {
 
 /*
  * Reads an IPv4 address in dotted decimal (four numbers) or an IPv6 address (RFC 4291, section
- * 2.2), with or without brackets around it. No names, no zones, no white space, no prefix; an
- * IPv4-mapped IPv6 address is the IPv4 address. Returns 0 or -EINVAL.
+ * 2.2), the latter with or without brackets around it. No names, no zones, no white space, no
+ * leading zeros in IPv4 (some take them for octal), no prefix; an IPv4-mapped IPv6 address is the
+ * IPv4 address. Returns 0 or -EINVAL.
  */
 int address_parse(const char *text, Address *ret_address);
 
@@ -52,13 +53,15 @@ int address_compare(const Address *a, const Address *b);
 Address address_mask(const Address *address, uint8_t length);
 
 /*
- * Reads "ADDRESS" or "ADDRESS/LENGTH" with the family's native length. Bits behind the length
- * are cleared. Returns 0 or -EINVAL.
+ * Reads "ADDRESS" or "ADDRESS/LENGTH" with the native length of the family that the text is
+ * written in. Bits behind the length are cleared. An IPv4-mapped text takes 96 to 128 only, for a
+ * shorter one would not be IPv4 any more. Returns 0 or -EINVAL.
  */
 int prefix_parse(const char *text, Prefix *ret_prefix);
 
 /* Writes "ADDRESS/LENGTH", or "ADDRESS" alone for a full-length prefix, and returns TEXT. */
 const char *prefix_format(const Prefix *prefix, char text[static ADDRESS_TEXT_MAX]);
 
+/* A prefix of one family holds nothing of the other: ::/0 is every IPv6 address and no IPv4 one. */
 bool prefix_contains(const Prefix *prefix, const Address *address);
 int prefix_compare(const Prefix *a, const Prefix *b);

@@ -26,13 +26,16 @@ int parse_u32(const char *text, uint32_t min, uint32_t max, uint32_t *ret);
 int parse_bool(const char *text, bool *ret);
 
 /*
- * A duration: "90" (seconds), "5min", "1h", "1h 30min", "500ms", "infinity"; units us, ms, s, sec,
- * min, m, h, hr, d, day, w, week and their plurals, as systemd.time(7) has them. "-1" is infinity, as spale 0.3 had
- * it. At most 2^63 - 1 ns besides infinity.
+ * A duration: "90" (seconds), "5min", "1h", "1h 30min", "500ms", "infinity"; units from ns to
+ * weeks with the names that systemd.time(7) has for them; only a number alone needs none, and no
+ * fractions. "-1" is infinity, as spale 0.3 had it. At most 2^63 - 1 ns besides infinity.
  */
 int parse_duration(const char *text, uint64_t *ret_ns);
 
-/* A rate: "3/s", "100/min", "1/10s", or "3" (a second). Nanoseconds between two; never 0. */
+/*
+ * A rate: "3/s", "100/min", "1/10s", or "3" (a second). Nanoseconds between two, rounded down;
+ * never 0.
+ */
 int parse_rate(const char *text, uint64_t *ret_interval_ns);
 
 /*
