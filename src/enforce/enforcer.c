@@ -1,1 +1,72 @@
 /* SPDX-License-Identifier: MIT */
+#include "enforce/enforcer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void enforcer_free(Enforcer *enforcer)
+{
+	if (enforcer)
+		enforcer->ops->free(enforcer);
+}
+
+const char *enforcer_error(const Enforcer *enforcer)
+{
+	return enforcer->error;
+}
+
+int enforcer_fail(Enforcer *enforcer, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(enforcer->error, sizeof(enforcer->error), format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+int enforcer_set_policy(Enforcer *enforcer, const Config *config)
+{
+	return enforcer->ops->set_policy(enforcer, config);
+}
+
+int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients)
+{
+	return enforcer->ops->set_clients(enforcer, clients);
+}
+
+int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes)
+{
+	return enforcer->ops->apply(enforcer, changes);
+}
+
+int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_mono_ns)
+{
+	return enforcer->ops->last_seen(enforcer, key, ret_mono_ns);
+}
+
+int enforcer_attach(Enforcer *enforcer, const char *interface, Mode mode)
+{
+	return enforcer->ops->attach(enforcer, interface, mode);
+}
+
+int enforcer_detach(Enforcer *enforcer, const char *interface)
+{
+	return enforcer->ops->detach(enforcer, interface);
+}
+
+int enforcer_counters(Enforcer *enforcer, const char *interface,
+		      struct spale_counters *ret_counters)
+{
+	return enforcer->ops->counters(enforcer, interface, ret_counters);
+}
+
+int enforcer_knock_fd(Enforcer *enforcer)
+{
+	return enforcer->ops->knock_fd(enforcer);
+}
+
+int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
+{
+	return enforcer->ops->consume_knocks(enforcer, callback, userdata);
+}

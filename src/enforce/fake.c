@@ -1,1 +1,220 @@
 /* SPDX-License-Identifier: MIT */
+#include "enforce/fake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static FakeEnforcer *fake_of(Enforcer *enforcer)
+{
+	/* base is the first member. */
+	return (FakeEnforcer *)enforcer;
+}
+
+/* The failure that a test ordered, once. */
+static int fake_fail(FakeEnforcer *fake)
+{
+	int error = fake->fail_with;
+
+	fake->fail_with = 0;
+	return error ? enforcer_fail(&fake->base, error, "the test wants this call to fail: %s",
+				     strerror(-error))
+		     : 0;
+}
+
+static void fake_free(Enforcer *enforcer)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+
+	for (size_t i = 0; i < fake->attached.count; i++)
+		free(fake->attached.items[i]);
+	free(fake->attached.items);
+	free(fake->entries);
+	free(fake);
+}
+
+static int fake_set_policy(Enforcer *enforcer, const Config *config)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (!config)
+		return enforcer_fail(enforcer, -EINVAL, "there is no configuration");
+	fake->policies_set++;
+	return 0;
+}
+
+static int fake_set_clients(Enforcer *enforcer, const ClientSet *clients)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (!clients)
+		return enforcer_fail(enforcer, -EINVAL, "there is no set of clients");
+	fake->clients_set++;
+	return 0;
+}
+
+static EntryChange *fake_find(const FakeEnforcer *fake, const struct spale_grant_key *key)
+{
+	for (size_t i = 0; i < fake->entry_count; i++)
+		if (memcmp(&fake->entries[i].key, key, sizeof(*key)) == 0)
+			return &fake->entries[i];
+	return NULL;
+}
+
+/* Room was made before: this cannot fail. */
+static void fake_apply_one(FakeEnforcer *fake, const EntryChange *change)
+{
+	EntryChange *entry = fake_find(fake, &change->key);
+
+	if (!change->put) {
+		if (entry)
+			*entry = fake->entries[--fake->entry_count];
+		return;
+	}
+	if (!entry) {
+		fake->entries[fake->entry_count++] = *change;
+		return;
+	}
+	uint64_t last = entry->value.last_mono_ns;
+
+	*entry = *change;
+	if (entry->value.last_mono_ns < last)
+		entry->value.last_mono_ns = last;
+}
+
+static int fake_apply(Enforcer *enforcer, const EntryChanges *changes)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (changes->count == 0)
+		return 0;
+
+	EntryChange *entries =
+		reallocarray(fake->entries, fake->entry_count + changes->count, sizeof(*entries));
+	if (!entries)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+	fake->entries = entries;
+	for (size_t i = 0; i < changes->count; i++)
+		fake_apply_one(fake, &changes->items[i]);
+	return 0;
+}
+
+static int fake_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
+			  uint64_t *ret_mono_ns)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+
+	const EntryChange *entry = fake_find(fake, key);
+	if (!entry)
+		return enforcer_fail(enforcer, -ENOENT, "there is no such entry");
+	*ret_mono_ns = entry->value.last_mono_ns;
+	return 0;
+}
+
+/* Where INTERFACE stands in the list of attached ones; their count if it does not. */
+static size_t fake_index(const FakeEnforcer *fake, const char *interface)
+{
+	size_t i = 0;
+
+	while (i < fake->attached.count && strcmp(fake->attached.items[i], interface) != 0)
+		i++;
+	return i;
+}
+
+static int fake_attach(Enforcer *enforcer, const char *interface, Mode mode)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	(void)mode;
+	if (error < 0)
+		return error;
+	if (fake_index(fake, interface) < fake->attached.count)
+		return enforcer_fail(enforcer, -EALREADY, "%s is attached already", interface);
+
+	_cleanup_free_ char *name = strdup(interface);
+	char **items =
+		name ? reallocarray(fake->attached.items, fake->attached.count + 1, sizeof(*items))
+		     : NULL;
+	if (!items)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+	fake->attached.items = items;
+	items[fake->attached.count++] = TAKE_PTR(name);
+	return 0;
+}
+
+static int fake_detach(Enforcer *enforcer, const char *interface)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	size_t i = fake_index(fake, interface);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (i == fake->attached.count)
+		return enforcer_fail(enforcer, -ENOENT, "%s is not attached", interface);
+	free(fake->attached.items[i]);
+	fake->attached.items[i] = fake->attached.items[--fake->attached.count];
+	return 0;
+}
+
+static int fake_counters(Enforcer *enforcer, const char *interface,
+			 struct spale_counters *ret_counters)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (fake_index(fake, interface) == fake->attached.count)
+		return enforcer_fail(enforcer, -ENOENT, "%s is not attached", interface);
+	memset(ret_counters, 0, sizeof(*ret_counters));
+	return 0;
+}
+
+static int fake_knock_fd(Enforcer *enforcer)
+{
+	return enforcer_fail(enforcer, -EOPNOTSUPP, "no knocks arrive here");
+}
+
+static int fake_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
+{
+	(void)callback;
+	(void)userdata;
+	return fake_fail(fake_of(enforcer));
+}
+
+static const EnforcerOps fake_ops = {
+	.free = fake_free,
+	.set_policy = fake_set_policy,
+	.set_clients = fake_set_clients,
+	.apply = fake_apply,
+	.last_seen = fake_last_seen,
+	.attach = fake_attach,
+	.detach = fake_detach,
+	.counters = fake_counters,
+	.knock_fd = fake_knock_fd,
+	.consume_knocks = fake_consume_knocks,
+};
+
+FakeEnforcer *fake_enforcer_new(void)
+{
+	FakeEnforcer *fake = calloc(1, sizeof(*fake));
+
+	if (fake)
+		fake->base.ops = &fake_ops;
+	return fake;
+}
