@@ -13,7 +13,7 @@
 
 #include "util/secret.h"
 
-#define HPKE_TAG_SIZE   16
+#define HPKE_TAG_SIZE	16
 #define HPKE_NONCE_SIZE 12
 
 typedef enum HpkeVariant {
@@ -57,7 +57,8 @@ bool hpke_public_key_is_usable(const PublicKey *key);
  * Sender: makes the context from the recipient's public key, the own static private key and the
  * ephemeral private key (fresh random bytes for each message; given by the caller, so that known
  * answers can be tested). *RET_ENC is the ephemeral public key, to be sent.
- * Returns 0 or -EKEYREJECTED.
+ * Returns 0, -EKEYREJECTED (a Diffie-Hellman result is all zero) or -EINVAL (a psk under 32 bytes,
+ * without psk_id, or with HPKE_SPALE1).
  */
 int hpke_setup_sender(const HpkeParameters *parameters, const PublicKey *recipient,
 		      const Secret *sender, const Secret *ephemeral, PublicKey *ret_enc,
@@ -67,7 +68,7 @@ int hpke_setup_sender(const HpkeParameters *parameters, const PublicKey *recipie
  * Receiver: the same from the other side. STATIC_SHARED is hpke_dh(recipient's private key,
  * sender's public key), which stays the same for each pair and is cached by the caller, so
  * that a message costs one X25519. RECIPIENT_PUBLIC is the public key of RECIPIENT.
- * Returns 0 or -EKEYREJECTED.
+ * Returns the same.
  */
 int hpke_setup_receiver(const HpkeParameters *parameters, const Secret *recipient,
 			const PublicKey *recipient_public, const PublicKey *sender,
