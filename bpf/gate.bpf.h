@@ -1,1 +1,189 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Flow and maps -> reason. The only place that decides.
+ */
+#ifndef SPALE_GATE_BPF_H
+#define SPALE_GATE_BPF_H
+
+#include "knock.bpf.h"
+#include "maps.bpf.h"
+#include "parse.bpf.h"
+
+/* Where the flags byte lies in a TCP header, and the two flags asked for (RFC 9293, 3.1). */
+#define GATE_TCP_FLAGS_OFFSET 13
+#define GATE_TCP_SYN	      0x02
+#define GATE_TCP_ACK	      0x10
+
+/* One load and a bit test, in the map's memory. */
+static __always_inline bool gate_port(const struct spale_ports *set_of_ports, __u32 set, __u16 port)
+{
+	return set_of_ports->words[set][port >> 6] >> (port & 63) & 1;
+}
+
+/* Is the port protected, or (UDP) one that knocks come to? False for nearly all packets. */
+static __always_inline bool gate_watches(__u8 protocol, __u16 port)
+{
+	const struct spale_ports *watched = maps_ports();
+	__u32 set = parse_port_set(protocol);
+
+	return watched && set < SPALE_PORT_SETS && gate_port(watched, set, port);
+}
+
+/* An address that is unique on its link only. */
+static __always_inline bool gate_is_link_local(const struct flow *flow)
+{
+	if (flow->family == SPALE_IPV4)
+		return (flow->source[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
+	return (flow->source[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+/* The grant for a flow's source under one mask. The only place that knows how grants are kept. */
+static __always_inline struct spale_grant *grant_find(const struct flow *flow,
+						      const struct spale_mask *mask, __u32 ifindex)
+{
+	struct spale_grant_key key = {
+		.ifindex = ifindex,
+		.port = flow->destination_port,
+		.protocol = flow->protocol,
+		.prefix_length = mask->length,
+	};
+	__u32 source[4], bits[4];
+
+	__builtin_memcpy(source, flow->source, sizeof(source));
+	if (mask->length < 128) {
+		__builtin_memcpy(bits, mask->bytes, sizeof(bits));
+		source[0] &= bits[0];
+		source[1] &= bits[1];
+		source[2] &= bits[2];
+		source[3] &= bits[3];
+	}
+	__builtin_memcpy(key.source, source, sizeof(source));
+	return bpf_map_lookup_elem(&grants, &key);
+}
+
+/* May the packet start a conversation? A TCP packet whose flags are out of sight may not. */
+static __always_inline bool gate_starts(Context *ctx, const struct flow *flow)
+{
+	__u32 offset = flow->l4_offset + GATE_TCP_FLAGS_OFFSET;
+	__u8 flags;
+
+	if (flow->protocol != IPPROTO_TCP)
+		return true;
+	if (offset >= flow->end_offset || ctx_load(ctx, offset, &flags, sizeof(flags)))
+		return false;
+	return (flags & (GATE_TCP_SYN | GATE_TCP_ACK)) == GATE_TCP_SYN;
+}
+
+/*
+ * GRANTED, GRACE or ENDED. last_mono_ns is a plain store: CPUs that race write nearly the same
+ * time, and for packets in a row it is written once in SPALE_LAST_STEP_NS, so that a line that
+ * all CPUs read stays in their caches. The clock is behind last_mono_ns where the daemon has just
+ * written a finer one; then no time has passed.
+ */
+static __always_inline __u32 gate_grant(Context *ctx, const struct flow *flow,
+					struct spale_grant *grant)
+{
+	__u64 last = *(volatile __u64 *)&grant->last_mono_ns;
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u64 elapsed = now > last ? now - last : 0;
+
+	if (now >= grant->deadline_mono_ns)
+		return SPALE_REASON_ENDED;
+	if (elapsed < grant->idle_ns) {
+		if (elapsed > SPALE_LAST_STEP_NS)
+			*(volatile __u64 *)&grant->last_mono_ns = now;
+		return SPALE_REASON_GRANTED;
+	}
+	if (elapsed < grant->grace_ns && gate_starts(ctx, flow)) {
+		*(volatile __u64 *)&grant->last_mono_ns = now;
+		return SPALE_REASON_GRACE;
+	}
+	return SPALE_REASON_ENDED;
+}
+
+/* Is the source in the list of its family? Asked last: a trie is dear, and usually empty. */
+static __always_inline bool gate_allows(const struct spale_settings *policy,
+					const struct flow *flow)
+{
+	if (flow->family == SPALE_IPV4) {
+		struct spale_allow4_key key = {.prefix_length = 32};
+
+		__builtin_memcpy(key.address, &flow->source[3], sizeof(key.address));
+		return policy->flags & SPALE_ALLOW4 && bpf_map_lookup_elem(&allow4, &key);
+	} else {
+		struct spale_allow6_key key = {.prefix_length = 128};
+
+		__builtin_memcpy(key.address, flow->source, sizeof(key.address));
+		return policy->flags & SPALE_ALLOW6 && bpf_map_lookup_elem(&allow6, &key);
+	}
+}
+
+/* A packet to a protected port. */
+static __always_inline __u32 gate_protect(Context *ctx, const struct spale_settings *policy,
+					  const struct flow *flow)
+{
+	/* Compared, not used as an index: older verifiers lose the range of a byte on the stack. */
+	const struct spale_mask *masks = policy->masks[flow->family == SPALE_IPV6];
+	__u32 ifindex = gate_is_link_local(flow) ? ctx_ifindex(ctx) : 0;
+	__u32 answer = SPALE_REASON_DENIED, verdict;
+	struct spale_grant *grant;
+
+#pragma unroll
+	for (int i = 0; i < SPALE_MASKS; i++) {
+		if (!masks[i].length)
+			break;
+		grant = grant_find(flow, &masks[i], ifindex);
+		if (!grant)
+			continue;
+		verdict = gate_grant(ctx, flow, grant);
+		if (verdict != SPALE_REASON_ENDED)
+			return verdict;
+		answer = SPALE_REASON_ENDED;
+	}
+
+	return gate_allows(policy, flow) ? SPALE_REASON_ALLOWED : answer;
+}
+
+/* A packet to a port that is watched. */
+static __always_inline __u32 gate_decide(Context *ctx, const struct flow *flow)
+{
+	const struct spale_settings *policy = maps_settings();
+	const struct spale_ports *watched = maps_ports();
+	__u32 answer;
+
+	if (!policy || !policy->abi || !watched)
+		return SPALE_REASON_UNPROTECTED;
+
+	if (flow->protocol == IPPROTO_UDP) {
+		if (policy->flags & SPALE_KNOCK_FORMAT1 &&
+		    gate_port(watched, SPALE_PORTS_KNOCK, flow->destination_port)) {
+			answer = knock_take(ctx, policy, flow);
+			if (answer != KNOCK_NONE)
+				return answer;
+		}
+		if (!gate_port(watched, SPALE_PORTS_UDP, flow->destination_port))
+			return SPALE_REASON_UNPROTECTED;
+	}
+	return gate_protect(ctx, policy, flow);
+}
+
+/* What becomes of a packet (enum spale_reason). */
+static __always_inline __u32 gate_reason(Context *ctx)
+{
+	struct parse_straight straight;
+	struct flow flow;
+	__u32 answer = parse_straight(ctx, &straight);
+
+	if (answer == PARSE_DONE) {
+		if (!gate_watches(straight.protocol, straight.destination_port))
+			return SPALE_REASON_UNPROTECTED;
+		parse_straight_flow(&straight, ctx_l3_offset(ctx), &flow);
+	} else if (answer == PARSE_UNUSUAL) {
+		answer = parse_walk(ctx, &flow);
+		if (answer == PARSE_DONE && !gate_watches(flow.protocol, flow.destination_port))
+			return SPALE_REASON_UNPROTECTED;
+	}
+	return answer == PARSE_DONE ? gate_decide(ctx, &flow) : answer;
+}
+
+#endif

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+/* The gate at TC ingress. */
+#include "ctx-skb.bpf.h"
+#include "gate.bpf.h"
+#include "report.bpf.h"
+
+SEC("tc")
+int spale_tc(Context *ctx)
+{
+	return report(ctx, gate_reason(ctx));
+}
+
 char LICENSE[] SEC("license") = "GPL";
-SEC("tc") int spale_tc(void *ctx) { return ctx ? 0 : 2; }

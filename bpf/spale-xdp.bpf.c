@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+/* The gate in the driver, XDP. */
+#include "ctx-xdp.bpf.h"
+#include "gate.bpf.h"
+#include "report.bpf.h"
+
+SEC("xdp.frags")
+int spale_xdp(Context *ctx)
+{
+	return report(ctx, gate_reason(ctx));
+}
+
 char LICENSE[] SEC("license") = "GPL";
-SEC("xdp") int spale_xdp(void *ctx) { return ctx ? 0 : 2; }
