@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: the network, the services, what Linux answers without spale, and spaled."""
+
+import contextlib
+import signal
+import sys
+
+import pytest
+
+from lib import netns, packets
+from lib.daemon import Keys, Spaled
+from lib.services import Services
+
+sys.dont_write_bytecode = True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ends_in_order():
+    """A terminated run takes its namespaces and daemons with it."""
+    def interrupt(_number, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    netns.remove_stale()
+    with contextlib.closing(netns.Lab()) as lab:
+        with contextlib.closing(Services(lab.server)):
+            yield lab
+
+
+@pytest.fixture(scope="session")
+def unguarded(lab):
+    """The disguises that a Linux server answers when no spale guards it, for each family."""
+    return {family: packets.answered(lab.client, family) for family in netns.FAMILIES}
+
+
+@pytest.fixture(params=["tc", "xdp"])
+def mode(request):
+    return request.param
+
+
+@pytest.fixture(params=netns.FAMILIES)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def shared_keys(tmp_path_factory):
+    """Keys of tests that change nothing about them."""
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def make_daemon(lab, tmp_path):
+    """Makes daemons, and sees to it that none outlives the test."""
+    made = []
+
+    def make(mode, keys=None, directory=tmp_path):
+        made.append(Spaled(lab, directory, mode, keys))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.stop()
+
+
+@pytest.fixture
+def daemon(make_daemon, mode, shared_keys):
+    """Configured, not started: tests say how. Its keys are shared: for tests that only use them."""
+    return make_daemon(mode, shared_keys)
+
+
+@pytest.fixture
+def own_daemon(make_daemon, mode):
+    """The same with keys of its own, for tests that add, change or remove clients."""
+    return make_daemon(mode)
