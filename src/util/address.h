@@ -37,15 +37,19 @@ int address_parse(const char *text, Address *ret_address);
 /* Writes the native form of ADDRESS (IPv6: RFC 5952) into TEXT and returns TEXT. */
 const char *address_format(const Address *address, char text[static ADDRESS_TEXT_MAX]);
 
+/* The same address in the 16-byte form. */
 Address address_from_ipv4(struct in_addr address);
 Address address_from_ipv6(const struct in6_addr *address);
 
 /* Reads AF_INET and AF_INET6; returns 0 or -EAFNOSUPPORT. */
 int address_from_sockaddr(const struct sockaddr *sockaddr, Address *ret_address);
 
+/* Whether it is ::ffff:0:0/96. */
 bool address_is_ipv4(const Address *address);
+
 /* fe80::/10 or 169.254.0.0/16: says something only together with an interface. */
 bool address_is_link_local(const Address *address);
+
 bool address_equal(const Address *a, const Address *b);
 int address_compare(const Address *a, const Address *b);
 

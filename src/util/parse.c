@@ -291,10 +291,10 @@ const char *format_duration(uint64_t ns, char text[static DURATION_TEXT_MAX])
 	};
 	size_t size = 0;
 
-	if (ns == DURATION_INFINITY)
-		return strcpy(text, "infinity");
-	if (ns == 0)
-		return strcpy(text, "0");
+	if (ns == DURATION_INFINITY || ns == 0) {
+		snprintf(text, DURATION_TEXT_MAX, "%s", ns ? "infinity" : "0");
+		return text;
+	}
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		uint64_t count = ns / steps[i].ns;

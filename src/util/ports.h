@@ -30,7 +30,7 @@ typedef struct PortList {
 /* Room for "65535-65535/udplite" and NUL. */
 #define PORT_RANGE_TEXT_MAX 24
 
-#define PORT_LIST_NULL      ((PortList){0})
+#define PORT_LIST_NULL	    ((PortList){0})
 #define _cleanup_port_list_ _cleanup_(port_list_done)
 
 #define port_list_foreach(range, list)                                                             \
