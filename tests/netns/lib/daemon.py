@@ -116,7 +116,7 @@ class Spaled:
             self.write_conf(**sections)
         mark = self.mark()
         self.launch(*options, first_start=first_start, program=program)
-        assert self.wait_log(r"\bstarted\b", mark, timeout=20), self.log()
+        assert self.wait_log(r"(?m)^(<\d>)?started\b", mark, timeout=20), self.log()
         return self
 
     def fails(self, *options, timeout=10, first_start=True):
@@ -178,12 +178,12 @@ class Spaled:
         user, system = fields.split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def counters(self):
-        """Packets by reason, over all interfaces, straight from the kernel's map."""
+    def counters(self, kind="packets"):
+        """Packets (or "would_drop") by reason, over all interfaces, from the kernel's map."""
         totals = dict.fromkeys(REASONS, 0)
         for row in _bpftool("map", "dump", "id", self._map("counters")):
             for cpu in row["formatted"]["values"]:
-                for reason, packets in zip(REASONS, cpu["value"]["packets"]):
+                for reason, packets in zip(REASONS, cpu["value"][kind]):
                     totals[reason] += int(packets)
         return totals
 

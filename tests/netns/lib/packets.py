@@ -421,7 +421,7 @@ class Wire:
         return bool(select.select([self._socket], [], [], max(timeout, 0))[0])
 
 
-def reply_port(frame):
+def reply_port(frame, any_segment=False):
     """The client's port that FRAME answers, as a SYN-ACK or a datagram; None: it answers none."""
     kind = struct.unpack_from(">H", frame, 12)[0]
     if kind == 0x0800:
@@ -430,21 +430,30 @@ def reply_port(frame):
         protocol, offset = frame[20], 14 + 40
     else:
         return None
-    if protocol == 17 or (protocol == 6 and frame[offset + 13] & 0x12 == 0x12):
+    if protocol == 17 or (protocol == 6 and
+                          (any_segment or frame[offset + 13] & 0x12 == 0x12)):
         return struct.unpack_from(">H", frame, offset + 2)[0]
     return None
 
 
-def collect(wire, wanted, timeout=0.3):
+def collect(wire, wanted, timeout=0.3, any_segment=False):
     """The ports of WANTED that are answered, until all are or nothing has come for TIMEOUT."""
     answered, end = set(), time.monotonic() + timeout
     while wanted - answered and wire.wait(end - time.monotonic()):
         while (frame := wire.receive()) is not None:
-            port = reply_port(frame)
+            port = reply_port(frame, any_segment)
             if port in wanted and port not in answered:
                 answered.add(port)
                 end = time.monotonic() + timeout
     return answered
+
+
+def datagram(link, family, source, port, payload, source_port=40000):
+    """A frame with one UDP datagram, from any source at all."""
+    ip = IP if family == "ipv4" else IPv6
+    return bytes(Ether(src=link.mac, dst=link.peer_mac) /
+                 ip(src=source, dst=link.server[family]) /
+                 UDP(sport=source_port, dport=port) / Raw(payload))
 
 
 def probe_syn(link, frame, source_port, timeout=0.3, scattered=False):

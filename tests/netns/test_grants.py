@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""What a knock opens, for whom, and for how long."""
+
+import time
+
+import pytest
+
+from lib import packets, services
+from lib.netns import tcp_open, udp_open, wait_until
+
+
+def other(family):
+    return "ipv6" if family == "ipv4" else "ipv4"
+
+
+def test_closed_without_a_knock(daemon, lab, family):
+    daemon.start()
+    assert not tcp_open(lab.client, family, services.TCP)
+    assert not udp_open(lab.client, family, services.UDP)
+    assert not tcp_open(lab.attacker, family, services.TCP)
+    assert daemon.counters()["denied"] >= 3
+
+
+def test_unprotected_ports_stay_open(daemon, lab, family):
+    daemon.start()
+    assert tcp_open(lab.client, family, services.FREE_TCP)
+    assert udp_open(lab.client, family, services.FREE_UDP)
+    # Protected for one protocol is not protected for another.
+    assert not udp_open(lab.client, family, services.TCP)  # nobody is there, but nothing is denied
+    assert daemon.counters()["denied"] == 0
+
+
+def test_knock_opens_every_port(daemon, lab, family):
+    daemon.start()
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    assert udp_open(lab.client, family, services.UDP)
+    assert tcp_open(lab.client, family, services.BOTH)
+    assert udp_open(lab.client, family, services.BOTH)
+    assert tcp_open(lab.client, family, services.ALSO)
+    assert daemon.counters()["granted"] > 0
+
+
+def test_grant_holds_for_its_source_only(daemon, lab, family):
+    daemon.start()
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    assert not tcp_open(lab.client, family, services.TCP, source=1)
+    assert not udp_open(lab.client, family, services.UDP, source=1)
+    assert not tcp_open(lab.client, other(family), services.TCP)
+    assert not tcp_open(lab.attacker, family, services.TCP)
+
+
+def test_grant_holds_on_every_interface(daemon, lab, family):
+    """A source may come in through another interface than its knock did."""
+    daemon.start()
+    daemon.knock(family=family, link=lab.attacker, server=lab.client.server[family])
+    assert tcp_open(lab.attacker, family, services.TCP)
+    assert tcp_open(lab.attacker, family, services.TCP, server=lab.client.server[family])
+    assert not tcp_open(lab.client, family, services.TCP)
+
+
+def test_grant_to_a_network(daemon, lab, family):
+    daemon.start(Grant={"Prefix4": "24", "Prefix6": "64"})
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP, source=3)
+    assert not tcp_open(lab.attacker, family, services.TCP)
+
+
+def test_two_clients_at_one_address(own_daemon, lab, family):
+    daemon = own_daemon
+    daemon.keys.conf("alice", Ports=f"{services.TCP}/tcp")
+    daemon.keys.conf("bob", Ports=f"{services.ALSO}/tcp")
+    daemon.start()
+    daemon.knock("alice", family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    assert not tcp_open(lab.client, family, services.ALSO)
+    daemon.knock("bob", family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    assert tcp_open(lab.client, family, services.ALSO)
+    assert not tcp_open(lab.client, family, services.BOTH)
+
+
+# ---- times ----------------------------------------------------------------------------------
+
+def test_idle_closes(daemon, lab, family):
+    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    mark = daemon.mark()
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    time.sleep(1.2)
+    assert not tcp_open(lab.client, family, services.TCP)
+    assert daemon.wait_log("grant expired", mark), daemon.log(mark)
+
+
+def test_activity_extends(daemon, lab, family):
+    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    daemon.knock(family=family)
+    end = time.monotonic() + 2.2
+    while time.monotonic() < end:
+        assert udp_open(lab.client, family, services.UDP)
+        time.sleep(0.3)
+    time.sleep(1.1)
+    assert not udp_open(lab.client, family, services.UDP)
+
+
+def test_activity_on_one_port_is_for_that_port(daemon, lab, family):
+    """Idle is counted for each port: what is not used closes."""
+    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    daemon.knock(family=family)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert udp_open(lab.client, family, services.UDP)
+        time.sleep(0.3)
+    assert not tcp_open(lab.client, family, services.TCP)
+
+
+class Segments:
+    """Single TCP segments from the client's first address, and what the server says to them."""
+
+    def __init__(self, link, family):
+        self.link = link
+        self.family = family
+
+    def answered(self, flags):
+        """A SYN is answered by a SYN-ACK, an ACK out of the blue by a reset, if they get through."""
+        probe = packets.Probe(self.link, self.family, "tcp", services.TCP)
+        frame = probe.frame(probe.ip() / probe.transport(flags=flags, ack=1 if "A" in flags else 0))
+        with packets.Wire(self.link) as wire:
+            wire.send(frame)
+            return bool(packets.collect(wire, {probe.source_port}, 0.25, any_segment=True))
+
+
+def test_grace_lets_a_syn_reopen_and_not_an_ack(daemon, lab, family):
+    daemon.start(Grant={"Idle": "500ms", "Grace": "30"})
+    segments = Segments(lab.client, family)
+    assert not segments.answered("A")
+    daemon.knock(family=family)
+    assert segments.answered("A")
+    time.sleep(0.8)
+    assert not segments.answered("A")
+    assert not segments.answered("SA")
+    assert segments.answered("S")
+    assert segments.answered("A")
+    assert daemon.counters()["grace"] == 1
+
+
+def test_grace_ends(daemon, lab, family):
+    daemon.start(Grant={"Idle": "300ms", "Grace": "1"})
+    daemon.knock(family=family)
+    time.sleep(0.6)
+    assert udp_open(lab.client, family, services.UDP)  # any datagram may begin a conversation
+    time.sleep(1.2)
+    assert not udp_open(lab.client, family, services.UDP)
+    assert not tcp_open(lab.client, family, services.TCP)
+
+
+def test_lifetime_ends_new_conversations(daemon, lab, family):
+    daemon.start(Grant={"Idle": "infinity", "Grace": "infinity", "Lifetime": "1500ms"})
+    mark = daemon.mark()
+    daemon.knock(family=family)
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        assert tcp_open(lab.client, family, services.TCP)
+    time.sleep(0.7)
+    assert not tcp_open(lab.client, family, services.TCP)
+    assert not udp_open(lab.client, family, services.UDP)
+    assert daemon.wait_log("grant expired", mark), daemon.log(mark)
+
+
+def test_knock_renews(daemon, lab, family):
+    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    for _ in range(3):
+        daemon.knock(family=family)
+        time.sleep(0.7)
+    assert tcp_open(lab.client, family, services.TCP)
+
+
+# ---- who may open what ----------------------------------------------------------------------
+
+def test_ports_of_a_client(own_daemon, lab, family):
+    daemon = own_daemon
+    daemon.keys.conf("alice", Ports=f"{services.TCP}/tcp {services.BOTH}/udp 9/tcp")
+    daemon.start()
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+    assert udp_open(lab.client, family, services.BOTH)
+    assert not tcp_open(lab.client, family, services.BOTH)
+    assert not tcp_open(lab.client, family, services.ALSO)
+    assert not udp_open(lab.client, family, services.UDP)
+
+
+@pytest.mark.parametrize("ports", ["", "9/tcp", "9-10 11/udp", f"{services.TCP}/udp"])
+def test_ports_that_filter_to_nothing_open_nothing(own_daemon, lab, ports):
+    daemon = own_daemon
+    daemon.keys.conf("alice", Ports=ports)
+    daemon.start()
+    daemon.refused(daemon.keys.knock(), "no-ports")
+    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert not udp_open(lab.client, "ipv4", services.UDP)
+
+
+@pytest.mark.parametrize("settings, reason", [
+    ({"NotAfter": "2020-01-31"}, "client-dates"),
+    ({"NotBefore": "2120-01-31"}, "client-dates"),
+    ({"AllowedSources": "10.77.0.3 fd77::3"}, "source"),
+])
+def test_clients_that_may_not(own_daemon, lab, settings, reason):
+    daemon = own_daemon
+    daemon.keys.conf("alice", **settings)
+    daemon.start()
+    daemon.refused(daemon.keys.knock(), reason)
+    assert not tcp_open(lab.client, "ipv4", services.TCP)
+
+
+def test_disabled_client_does_not_reach_the_daemon(own_daemon, lab):
+    daemon = own_daemon
+    daemon.keys.conf("alice", Enabled="no")
+    daemon.start()
+    daemon.send(daemon.keys.knock())
+    daemon.knock("bob", source=1)
+    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert daemon.counters()["knock"] == 1
+    assert "alice" not in daemon.log().split("started", 1)[1]
+
+
+def test_allowed_sources(own_daemon, lab, family):
+    daemon = own_daemon
+    daemon.keys.conf("alice", AllowedSources="10.77.0.2/32 fd77::2/127")
+    daemon.start()
+    daemon.knock(family=family)
+    assert tcp_open(lab.client, family, services.TCP)
+
+
+def test_times_of_a_client(own_daemon, lab):
+    daemon = own_daemon
+    daemon.keys.conf("alice", Idle="1", Grace="0")
+    daemon.start()
+    daemon.knock("alice")
+    daemon.knock("bob", source=1)
+    time.sleep(1.3)
+    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_open(lab.client, "ipv4", services.TCP, source=1)
+
+
+def test_always_allowed(daemon, lab, family):
+    daemon.start(Protect={"AlwaysAllow": "10.77.0.3 fd77::3/128 10.78.0.0/24 fd78::/64"})
+    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_open(lab.client, family, services.TCP, source=1)
+    assert udp_open(lab.client, family, services.UDP, source=1)
+    assert not tcp_open(lab.client, family, services.TCP, source=2)
+    assert tcp_open(lab.attacker, family, services.TCP, source=4)
+    assert daemon.counters()["always-allowed"] > 0
+
+
+def test_log_only(daemon, lab, family):
+    daemon.start(Protect={"LogOnly": "yes"})
+    assert tcp_open(lab.client, family, services.TCP)
+    assert udp_open(lab.client, family, services.UDP)
+    assert daemon.counters()["denied"] == 0
+    assert daemon.counters("would_drop")["denied"] >= 2
+    # A knock is a knock all the same: it is taken, and the grant shows in the counters.
+    daemon.knock(family=family)
+    assert udp_open(lab.client, family, services.UDP)
+    assert daemon.counters()["granted"] >= 1
+
+
+def test_at_most_16_grants_a_client(daemon, lab):
+    """The oldest yields."""
+    daemon.start(Knock={"RateBurst": "100"})
+    sources = [f"10.77.1.{n}" for n in range(1, 18)]
+    for source in sources:
+        mark = daemon.mark()
+        with packets.Wire(lab.client) as wire:
+            wire.send(packets.datagram(lab.client, "ipv4", source, services.KNOCK,
+                                       daemon.keys.knock()))
+        assert daemon.wait_log("knock accepted", mark), daemon.log(mark)
+    assert wait_until(lambda: f"source={sources[0]}" in _lines(daemon, "grant revoked"))
+    assert _lines(daemon, "grant revoked").count("\n") == 1
+
+
+def _lines(daemon, text):
+    return "".join(line + "\n" for line in daemon.log().splitlines() if text in line)
