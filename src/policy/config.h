@@ -2,7 +2,7 @@
 /*
  * The daemon's configuration: immutable once made, from files and options in their order.
  *
- * spale.conf(5) describes the keys; the table in config.c is the grammar, with each key's default, its
+ * spale.conf(5) describes the keys; the table in config-keys.c is the grammar, with each key's default, its
  * legacy name and its reader, and is what --show-config walks. Pure: texts in, values out.
  */
 #pragma once
