@@ -1,1 +1,513 @@
 /* SPDX-License-Identifier: MIT */
+#include "enforce/ebpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "enforce/attach.h"
+#include "enforce/kernel-policy.h"
+#include "enforce/key-set.h"
+#include "enforce/netlink.h"
+#include "enforce/program.h"
+
+/* Knocks that one call hands over at most, so that the event loop gets to its other work too. */
+#define KNOCKS_AT_ONCE 256
+
+/* One attached interface; its place in the array is its slot. */
+typedef struct Instance {
+	char name[IFNAMSIZ];
+	Attachment attachment;
+} Instance;
+
+typedef struct EbpfEnforcer {
+	Enforcer base;
+	ProgramMaps *program_maps;
+	PolicyMaps maps;
+	int grants, clients, counters;
+	struct ring_buffer *knocks;
+
+	KernelPolicy *policy; /* in force */
+	KeySet client_keys;   /* in force */
+	PrefixUse use;
+	Instance instances[SPALE_SLOTS];
+
+	/* During consume_knocks() */
+	EnforcerKnock callback;
+	void *userdata;
+	int consumed;
+} EbpfEnforcer;
+
+static EbpfEnforcer *ebpf_of(Enforcer *enforcer)
+{
+	/* base is the first member. */
+	return (EbpfEnforcer *)enforcer;
+}
+
+/* ---- policy and clients ------------------------------------------------------------------ */
+
+static int ebpf_set_policy(Enforcer *enforcer, const Config *config)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	_cleanup_kernel_policy_ KernelPolicy *policy = NULL;
+	int error = kernel_policy_make(enforcer, config, &ebpf->use, &policy);
+
+	if (error < 0)
+		return error;
+	error = kernel_policy_step(&ebpf->maps, ebpf->policy, policy);
+	if (error < 0) {
+		kernel_policy_step(&ebpf->maps, policy, ebpf->policy);
+		return enforcer_fail(enforcer, error, "the kernel does not take the policy: %s",
+				     strerror(-error));
+	}
+	kernel_policy_free(ebpf->policy);
+	ebpf->policy = TAKE_PTR(policy);
+	return 0;
+}
+
+static int ebpf_set_clients(Enforcer *enforcer, const ClientSet *clients)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	_cleanup_key_set_ KeySet keys = {.key_size = sizeof(PublicKey)};
+	int error = 0;
+
+	for (size_t i = 0; i < client_set_count(clients) && error == 0; i++) {
+		const Client *client = client_set_get(clients, i);
+
+		if (client->enabled)
+			error = key_set_add(&keys, &client->key);
+	}
+	if (error < 0)
+		return enforcer_fail(enforcer, error, "out of memory");
+	key_set_sort(&keys);
+	if (keys.count > SPALE_CLIENTS_MAX)
+		return enforcer_fail(enforcer, -E2BIG, "at most %d clients can be enabled",
+				     SPALE_CLIENTS_MAX);
+
+	error = key_set_delete_old(ebpf->clients, &ebpf->client_keys, &keys);
+	if (error == 0)
+		error = key_set_put_new(ebpf->clients, &ebpf->client_keys, &keys);
+	if (error < 0) {
+		key_set_delete_old(ebpf->clients, &keys, &ebpf->client_keys);
+		key_set_put_new(ebpf->clients, &keys, &ebpf->client_keys);
+		return enforcer_fail(enforcer, error, "the kernel does not take the clients: %s",
+				     strerror(-error));
+	}
+	key_set_done(&ebpf->client_keys);
+	ebpf->client_keys = keys;
+	keys = (KeySet){0};
+	return 0;
+}
+
+/* ---- grants ------------------------------------------------------------------------------ */
+
+/* An entry as it was before a change. */
+typedef struct Undo {
+	bool existed;
+	struct spale_grant value;
+} Undo;
+
+static uint32_t *use_of(EbpfEnforcer *ebpf, const struct spale_grant_key *key)
+{
+	return &ebpf->use.entries[kernel_policy_family(key)][key->prefix_length];
+}
+
+static int get_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key, Undo *ret_entry)
+{
+	*ret_entry = (Undo){0};
+	if (bpf_map_lookup_elem(ebpf->grants, key, &ret_entry->value) == 0)
+		ret_entry->existed = true;
+	else if (errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Writes an entry over BEFORE. The kernel may have noted a packet since VALUE was made: time does
+ * not go back. (A packet noted between our reading and writing is lost; the next one, at most
+ * SPALE_LAST_STEP_NS later, is noted again.)
+ */
+static int put_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key,
+		     const struct spale_grant *value, const Undo *before)
+{
+	struct spale_grant grant = *value;
+
+	if (before->existed && grant.last_mono_ns < before->value.last_mono_ns)
+		grant.last_mono_ns = before->value.last_mono_ns;
+	if (bpf_map_update_elem(ebpf->grants, key, &grant, BPF_ANY) < 0)
+		return -errno;
+	*use_of(ebpf, key) += !before->existed;
+	return 0;
+}
+
+static int delete_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key, const Undo *before)
+{
+	if (bpf_map_delete_elem(ebpf->grants, key) < 0 && errno != ENOENT)
+		return -errno;
+	*use_of(ebpf, key) -= before->existed;
+	return 0;
+}
+
+static int apply_one(EbpfEnforcer *ebpf, const EntryChange *change, Undo *ret_undo)
+{
+	int error = get_entry(ebpf, &change->key, ret_undo);
+
+	if (error < 0)
+		return error;
+	return change->put ? put_entry(ebpf, &change->key, &change->value, ret_undo)
+			   : delete_entry(ebpf, &change->key, ret_undo);
+}
+
+static void take_back(EbpfEnforcer *ebpf, const EntryChange *change, const Undo *undo)
+{
+	Undo now;
+
+	if (get_entry(ebpf, &change->key, &now) < 0)
+		now = (Undo){.existed = change->put};
+	if (undo->existed)
+		put_entry(ebpf, &change->key, &undo->value, &now);
+	else
+		delete_entry(ebpf, &change->key, &now);
+}
+
+/* A mask that no grant needs any more costs a lookup for each denied packet. */
+static void drop_unused_masks(EbpfEnforcer *ebpf)
+{
+	const __u32 zero = 0;
+	struct spale_settings settings = kernel_policy_settings(ebpf->policy, &ebpf->use);
+
+	if (memcmp(&settings, &ebpf->policy->settings, sizeof(settings)) != 0 &&
+	    bpf_map_update_elem(ebpf->maps.settings, &zero, &settings, BPF_ANY) == 0)
+		ebpf->policy->settings = settings;
+}
+
+static int ebpf_apply(Enforcer *enforcer, const EntryChanges *changes)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	_cleanup_free_ Undo *undo = NULL;
+
+	if (changes->count == 0)
+		return 0;
+	for (size_t i = 0; i < changes->count; i++) {
+		const EntryChange *change = &changes->items[i];
+
+		if (change->key.prefix_length > 128 ||
+		    (change->put && !kernel_policy_has_mask(ebpf->policy, &change->key)))
+			return enforcer_fail(enforcer, -EINVAL,
+					     "no grant can have a prefix of %u bits: the policy "
+					     "in force has other lengths",
+					     change->key.prefix_length);
+	}
+	undo = calloc(changes->count, sizeof(*undo));
+	if (!undo)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+
+	for (size_t i = 0; i < changes->count; i++) {
+		int error = apply_one(ebpf, &changes->items[i], &undo[i]);
+
+		if (error == 0)
+			continue;
+		while (i-- > 0)
+			take_back(ebpf, &changes->items[i], &undo[i]);
+		if (error == -E2BIG || error == -ENOSPC)
+			return enforcer_fail(enforcer, error,
+					     "the kernel's table of %d grants is full",
+					     SPALE_GRANTS_MAX);
+		return enforcer_fail(enforcer, error, "the kernel does not take the grant: %s",
+				     strerror(-error));
+	}
+	drop_unused_masks(ebpf);
+	return 0;
+}
+
+static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
+			  uint64_t *ret_mono_ns)
+{
+	Undo entry;
+	int error = get_entry(ebpf_of(enforcer), key, &entry);
+
+	if (error < 0)
+		return enforcer_fail(enforcer, error, "cannot read a grant from the kernel: %s",
+				     strerror(-error));
+	if (!entry.existed)
+		return enforcer_fail(enforcer, -ENOENT, "the kernel has no such grant");
+	*ret_mono_ns = entry.value.last_mono_ns;
+	return 0;
+}
+
+/* ---- interfaces -------------------------------------------------------------------------- */
+
+static Instance *find_instance(EbpfEnforcer *ebpf, const char *name)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++)
+		if (ebpf->instances[i].attachment.kind != ATTACHMENT_NONE &&
+		    strcmp(ebpf->instances[i].name, name) == 0)
+			return &ebpf->instances[i];
+	return NULL;
+}
+
+/*
+ * Finds the instance that INTERFACE gets: a free one. Those whose interfaces have vanished are
+ * given up on the way, so that an interface that comes back is attached anew.
+ */
+static int get_free_instance(EbpfEnforcer *ebpf, const NetlinkInterface *interface,
+			     Instance **ret_instance)
+{
+	Instance *unused = NULL;
+
+	for (size_t i = SPALE_SLOTS; i-- > 0;) {
+		Instance *instance = &ebpf->instances[i];
+
+		if (!attach_is_alive(&instance->attachment)) {
+			int error = attach_end(&ebpf->base, &instance->attachment);
+
+			if (error < 0)
+				return error;
+		}
+		if (instance->attachment.kind == ATTACHMENT_NONE)
+			unused = instance;
+		else if (instance->attachment.ifindex == interface->ifindex)
+			return enforcer_fail(&ebpf->base, -EALREADY, "%s is attached already",
+					     interface->name);
+		else if (strcmp(instance->name, interface->name) == 0)
+			return enforcer_fail(&ebpf->base, -EALREADY,
+					     "%s was the name of an interface that is attached "
+					     "and has another name now",
+					     interface->name);
+	}
+	if (!unused)
+		return enforcer_fail(&ebpf->base, -ENOSPC, "%s: %d interfaces are attached already",
+				     interface->name, SPALE_SLOTS);
+	*ret_instance = unused;
+	return 0;
+}
+
+/* A buffer for one element of the map "counters"; the caller frees it. */
+static struct spale_counters *new_counters(int *ret_cpus)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	*ret_cpus = cpus;
+	return cpus > 0 ? calloc((size_t)cpus, sizeof(struct spale_counters)) : NULL;
+}
+
+static int clear_counters(EbpfEnforcer *ebpf, uint32_t slot)
+{
+	int cpus;
+	_cleanup_free_ struct spale_counters *zero = new_counters(&cpus);
+
+	if (!zero)
+		return -ENOMEM;
+	return bpf_map_update_elem(ebpf->counters, &slot, zero, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int ebpf_attach(Enforcer *enforcer, const char *name, Mode mode)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	_cleanup_close_ int program_fd = -1;
+	enum spale_header_kind kind;
+	NetlinkInterface interface;
+	Instance *instance = NULL;
+
+	if (ebpf->policy->settings.abi == 0)
+		return enforcer_fail(enforcer, -EINVAL, "%s: there is no policy to enforce yet",
+				     name);
+
+	int error = netlink_interface_by_name(name, &interface);
+	if (error == -ENODEV)
+		return enforcer_fail(enforcer, error, "there is no interface \"%s\"", name);
+	if (error < 0)
+		return enforcer_fail(enforcer, error, "%s: cannot ask for the interface: %s", name,
+				     strerror(-error));
+	error = get_free_instance(ebpf, &interface, &instance);
+	if (error < 0)
+		return error;
+	error = attach_header_kind(enforcer, &interface, mode, &kind);
+	if (error < 0)
+		return error;
+
+	uint32_t slot = (uint32_t)(instance - ebpf->instances);
+	error = clear_counters(ebpf, slot);
+	if (error < 0)
+		return enforcer_fail(enforcer, error, "%s: cannot clear its counters: %s", name,
+				     strerror(-error));
+	program_fd = program_load(enforcer, ebpf->program_maps, mode, slot, kind);
+	if (program_fd < 0)
+		return program_fd;
+	error = attach_begin(enforcer, program_fd, &interface, mode, &instance->attachment);
+	if (error < 0)
+		return error;
+	strcpy(instance->name, interface.name);
+	return 0;
+}
+
+static int not_attached(Enforcer *enforcer, const char *name)
+{
+	return enforcer_fail(enforcer, -ENOENT, "%s is not attached", name);
+}
+
+static int ebpf_detach(Enforcer *enforcer, const char *name)
+{
+	Instance *instance = find_instance(ebpf_of(enforcer), name);
+
+	return instance ? attach_end(enforcer, &instance->attachment)
+			: not_attached(enforcer, name);
+}
+
+static int ebpf_counters(Enforcer *enforcer, const char *name, struct spale_counters *ret_counters)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	const Instance *instance = find_instance(ebpf, name);
+	struct spale_counters sum = {0};
+	int cpus;
+
+	if (!instance)
+		return not_attached(enforcer, name);
+
+	uint32_t slot = (uint32_t)(instance - ebpf->instances);
+	_cleanup_free_ struct spale_counters *counters = new_counters(&cpus);
+	if (!counters)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+	if (bpf_map_lookup_elem(ebpf->counters, &slot, counters) < 0)
+		return enforcer_fail(enforcer, -errno, "%s: cannot read its counters: %s", name,
+				     strerror(errno));
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		for (size_t i = 0; i < SPALE_REASONS_MAX; i++) {
+			sum.packets[i] += counters[cpu].packets[i];
+			sum.would_drop[i] += counters[cpu].would_drop[i];
+		}
+	}
+	*ret_counters = sum;
+	return 0;
+}
+
+/* ---- knocks ------------------------------------------------------------------------------ */
+
+static int on_record(void *userdata, void *record, size_t size)
+{
+	EbpfEnforcer *ebpf = userdata;
+	const struct spale_knock *knock = record;
+
+	if (size != sizeof(*knock) || knock->length > sizeof(knock->data))
+		return -EPROTO;
+	ebpf->consumed++;
+	ebpf->callback(knock, ebpf->userdata);
+	/* The record is consumed all the same; others stay and keep the descriptor readable. */
+	return ebpf->consumed < KNOCKS_AT_ONCE ? 0 : -EAGAIN;
+}
+
+static int ebpf_knock_fd(Enforcer *enforcer)
+{
+	return ring_buffer__epoll_fd(ebpf_of(enforcer)->knocks);
+}
+
+static int ebpf_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+
+	ebpf->callback = callback;
+	ebpf->userdata = userdata;
+	ebpf->consumed = 0;
+
+	int result = ring_buffer__consume(ebpf->knocks);
+	if (result < 0 && result != -EAGAIN)
+		return enforcer_fail(enforcer, result, "cannot read knocks from the kernel: %s",
+				     strerror(-result));
+	return ebpf->consumed;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static void ebpf_free(Enforcer *enforcer)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+
+	for (size_t i = 0; i < SPALE_SLOTS; i++)
+		attach_end(enforcer, &ebpf->instances[i].attachment);
+	ring_buffer__free(ebpf->knocks);
+	if (ebpf->maps.ports)
+		munmap(ebpf->maps.ports, sizeof(*ebpf->maps.ports));
+	program_maps_free(ebpf->program_maps);
+	key_set_done(&ebpf->client_keys);
+	kernel_policy_free(ebpf->policy);
+	free(ebpf);
+}
+
+static const EnforcerOps ebpf_ops = {
+	.free = ebpf_free,
+	.set_policy = ebpf_set_policy,
+	.set_clients = ebpf_set_clients,
+	.apply = ebpf_apply,
+	.last_seen = ebpf_last_seen,
+	.attach = ebpf_attach,
+	.detach = ebpf_detach,
+	.counters = ebpf_counters,
+	.knock_fd = ebpf_knock_fd,
+	.consume_knocks = ebpf_consume_knocks,
+};
+
+static int open_maps(EbpfEnforcer *ebpf)
+{
+	const struct {
+		const char *name;
+		int *fd;
+	} wanted[] = {
+		{"settings", &ebpf->maps.settings}, {"allow4", &ebpf->maps.allow4},
+		{"allow6", &ebpf->maps.allow6},	    {"knock_addrs", &ebpf->maps.knock_addresses},
+		{"grants", &ebpf->grants},	    {"clients", &ebpf->clients},
+		{"counters", &ebpf->counters},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		*wanted[i].fd = program_maps_fd(ebpf->program_maps, wanted[i].name);
+		if (*wanted[i].fd < 0)
+			return enforcer_fail(&ebpf->base, -ENOENT,
+					     "the eBPF programs have no map \"%s\"",
+					     wanted[i].name);
+	}
+
+	void *ports = mmap(NULL, sizeof(*ebpf->maps.ports), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   program_maps_fd(ebpf->program_maps, "ports"), 0);
+	if (ports == MAP_FAILED)
+		return enforcer_fail(&ebpf->base, -errno, "cannot map the table of ports: %s",
+				     strerror(errno));
+	ebpf->maps.ports = ports;
+
+	ebpf->knocks = ring_buffer__new(program_maps_fd(ebpf->program_maps, "knocks"), on_record,
+					ebpf, NULL);
+	if (!ebpf->knocks)
+		return enforcer_fail(&ebpf->base, -errno, "cannot map the ring of knocks: %s",
+				     strerror(errno));
+	return 0;
+}
+
+int ebpf_enforcer_new(Enforcer **ret_enforcer, char **ret_error)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = NULL;
+	EbpfEnforcer *ebpf = calloc(1, sizeof(*ebpf));
+	int error = -ENOMEM;
+
+	if (!ebpf) {
+		*ret_error = strdup("out of memory");
+		return error;
+	}
+	enforcer = &ebpf->base;
+	enforcer->ops = &ebpf_ops;
+	ebpf->client_keys.key_size = sizeof(PublicKey);
+	ebpf->policy = kernel_policy_new();
+	if (!ebpf->policy)
+		enforcer_fail(enforcer, error, "out of memory");
+	else
+		error = program_maps_new(enforcer, &ebpf->program_maps);
+	if (error == 0)
+		error = open_maps(ebpf);
+	if (error < 0) {
+		*ret_error = strdup(enforcer_error(enforcer));
+		return error;
+	}
+	*ret_enforcer = TAKE_PTR(enforcer);
+	return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Puts a loaded program on an interface and takes it off again. Never replaces somebody else's
+ * program, never removes what it did not put there.
+ *
+ * Failures are told through the enforcer that is passed as REPORT (enforcer_fail()).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enforce/enforcer.h"
+#include "enforce/netlink.h"
+
+/* The TC program's name, by which one spaled knows another's. */
+#define ATTACH_TC_PROGRAM "spale_tc"
+
+typedef enum AttachmentKind {
+	ATTACHMENT_NONE,
+	ATTACHMENT_TCX,
+	ATTACHMENT_CLSACT,
+	ATTACHMENT_XDP,
+} AttachmentKind;
+
+/* One program on one interface. All zero: none. Ends with attach_end(). */
+typedef struct Attachment {
+	AttachmentKind kind;
+	uint32_t ifindex;
+	int link_fd;	 /* TCX and XDP */
+	uint32_t handle; /* CLSACT: of our filter */
+	bool made_qdisc; /* CLSACT: the qdisc was not there before us */
+} Attachment;
+
+/*
+ * How packets of this interface begin. Returns 0 or -ENOTSUP: a kind of device whose packets
+ * nobody here can read, or MODE cannot be had there.
+ */
+int attach_header_kind(Enforcer *report, const NetlinkInterface *interface, Mode mode,
+		       enum spale_header_kind *ret_kind);
+
+/*
+ * Attaches: MODE_TC by tcx where the kernel has it, else by clsact; MODE_XDP natively where the
+ * driver can, else generically. Returns 0, -EBUSY (somebody holds the hook, or stands before us)
+ * or what the kernel said.
+ */
+int attach_begin(Enforcer *report, int program_fd, const NetlinkInterface *interface, Mode mode,
+		 Attachment *ret_attachment);
+
+/* The ways of attach_begin() one by one. */
+int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+	       Attachment *ret_attachment);
+int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+		  Attachment *ret_attachment);
+int attach_xdp(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+	       Attachment *ret_attachment);
+
+/*
+ * Detaches, and removes the qdisc if it was made for us and nobody else uses it. An interface
+ * that has vanished meanwhile took everything along: fine. *ATTACHMENT is none afterwards.
+ * Returns 0 or, with the program still there, a negative errno.
+ */
+int attach_end(Enforcer *report, Attachment *attachment);
+
+/* Whether the program is still there: it goes with its interface. */
+bool attach_is_alive(const Attachment *attachment);

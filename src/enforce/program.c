@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include "enforce/program.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "spale-tc.skel.h"
+#include "spale-xdp.skel.h"
+
+/* What the kernel says for "no such thing here"; errno.h does not know it (ENOTSUPP). */
+#define KERNEL_ENOTSUPP 524
+
+struct ProgramMaps {
+	struct spale_tc *owner; /* its program is never loaded */
+};
+
+static void spale_tc_destroyp(struct spale_tc **skeleton)
+{
+	spale_tc__destroy(*skeleton);
+}
+
+static void spale_xdp_destroyp(struct spale_xdp **skeleton)
+{
+	spale_xdp__destroy(*skeleton);
+}
+
+/* ---- why not ----------------------------------------------------------------------------- */
+
+/* The verifier's reason for refusing the last program; libbpf's callback takes no context. */
+static char verifier_said[160];
+
+/* The last line of a verifier log that says why; the ones behind it are statistics. */
+static void remember_reason(char *log)
+{
+	static const char *const statistics[] = {"processed ", "verification time", "stack depth",
+						 "-- END"};
+	char *rest = NULL;
+
+	for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		bool is_reason = true;
+
+		for (size_t i = 0; i < ARRAY_SIZE(statistics); i++)
+			if (strncmp(line, statistics[i], strlen(statistics[i])) == 0)
+				is_reason = false;
+		if (is_reason)
+			snprintf(verifier_said, sizeof(verifier_said), "%s", line);
+	}
+}
+
+static int on_libbpf_message(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char *message;
+
+	if (level != LIBBPF_WARN || !strstr(format, "PROG LOAD LOG") ||
+	    vasprintf(&message, format, arguments) < 0)
+		return 0;
+	remember_reason(message);
+	free(message);
+	return 0;
+}
+
+/* Writes " CAP_… CAP_…", those that we would need and have not. */
+static void missing_capabilities(char *text, size_t size)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	static const struct {
+		const char *name;
+		unsigned bit;
+		bool admin_will_do; /* CAP_SYS_ADMIN stands for it */
+	} needed[] = {
+		{" CAP_BPF", CAP_BPF, true},
+		{" CAP_NET_ADMIN", CAP_NET_ADMIN, false},
+		{" CAP_PERFMON", CAP_PERFMON, true},
+	};
+	uint64_t have;
+
+	text[0] = '\0';
+	if (syscall(SYS_capget, &header, data) < 0)
+		return;
+	have = data[0].effective | (uint64_t)data[1].effective << 32;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!(have & 1ULL << needed[i].bit) &&
+		    !(needed[i].admin_will_do && have & 1ULL << CAP_SYS_ADMIN))
+			strncat(text, needed[i].name, size - strlen(text) - 1);
+}
+
+/* Tells that WHAT failed with ERROR, and what may be done about it. Returns ERROR. */
+static int fail_with_hint(Enforcer *report, int error, const char *what)
+{
+	char missing[64];
+	const char *hint = "";
+
+	missing_capabilities(missing, sizeof(missing));
+	if (missing[0])
+		hint = "; what this process lacks:";
+	else if (error == -EPERM)
+		hint = "; a container, a security module or a low limit on locked memory may be "
+		       "in the way";
+	else if (error == -ENOMEM)
+		hint = "; there is too little memory for the tables";
+	else if (error == -EINVAL || error == -EOPNOTSUPP || error == -KERNEL_ENOTSUPP ||
+		 error == -EACCES || error == -E2BIG)
+		hint = "; this kernel may be too old";
+	return enforcer_fail(report, error, "%s: %s%s%s%s%s%s", what,
+			     error == -KERNEL_ENOTSUPP ? strerror(EOPNOTSUPP) : strerror(-error),
+			     verifier_said[0] ? " (" : "", verifier_said,
+			     verifier_said[0] ? ")" : "", hint, missing);
+}
+
+/* ---- maps -------------------------------------------------------------------------------- */
+
+/*
+ * While one list replaces another of the largest size, the kernel holds both. These maps take
+ * memory for what is in them only.
+ */
+static int make_room_for_two(struct spale_tc *owner)
+{
+	struct bpf_map *const maps[] = {owner->maps.allow4, owner->maps.allow6,
+					owner->maps.knock_addrs};
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+		int error = bpf_map__set_max_entries(maps[i], 2 * bpf_map__max_entries(maps[i]));
+
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+int program_maps_new(Enforcer *report, ProgramMaps **ret_maps)
+{
+	_cleanup_(spale_tc_destroyp) struct spale_tc *owner = NULL;
+	ProgramMaps *maps;
+	int error;
+
+	libbpf_set_print(on_libbpf_message);
+	verifier_said[0] = '\0';
+	owner = spale_tc__open();
+	if (!owner)
+		return fail_with_hint(report, -errno, "cannot read the embedded eBPF programs");
+	error = bpf_program__set_autoload(owner->progs.spale_tc, false);
+	if (error == 0)
+		error = make_room_for_two(owner);
+	if (error == 0)
+		error = spale_tc__load(owner);
+	if (error < 0)
+		return fail_with_hint(report, error, "cannot make the eBPF maps");
+
+	maps = malloc(sizeof(*maps));
+	if (!maps)
+		return enforcer_fail(report, -ENOMEM, "out of memory");
+	maps->owner = TAKE_PTR(owner);
+	*ret_maps = maps;
+	return 0;
+}
+
+void program_maps_free(ProgramMaps *maps)
+{
+	if (!maps)
+		return;
+	spale_tc__destroy(maps->owner);
+	free(maps);
+}
+
+int program_maps_fd(const ProgramMaps *maps, const char *name)
+{
+	int fd = bpf_object__find_map_fd_by_name(maps->owner->obj, name);
+
+	return fd < 0 ? -ENOENT : fd;
+}
+
+/* ---- instances --------------------------------------------------------------------------- */
+
+/* Gives OBJECT our maps in place of its own. */
+static int share_maps(const ProgramMaps *maps, struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		/* Each instance has constants of its own. */
+		if (bpf_map__is_internal(map))
+			continue;
+
+		int fd = program_maps_fd(maps, bpf_map__name(map));
+		int error = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int load(Enforcer *report, const ProgramMaps *maps, struct bpf_object *object,
+		const struct bpf_program *program)
+{
+	int error, fd;
+
+	verifier_said[0] = '\0';
+	error = share_maps(maps, object);
+	if (error == 0)
+		error = bpf_object__load(object);
+	if (error < 0)
+		return fail_with_hint(report, error, "the kernel does not take the eBPF program");
+	fd = fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? enforcer_fail(report, -errno, "cannot keep the eBPF program: %s",
+				      strerror(errno))
+		      : fd;
+}
+
+static int load_tc(Enforcer *report, const ProgramMaps *maps, uint32_t slot,
+		   enum spale_header_kind header_kind)
+{
+	_cleanup_(spale_tc_destroyp) struct spale_tc *skeleton = spale_tc__open();
+
+	if (!skeleton)
+		return fail_with_hint(report, -errno, "cannot read the embedded TC program");
+	skeleton->rodata->slot = slot;
+	skeleton->rodata->header_kind = header_kind;
+	return load(report, maps, skeleton->obj, skeleton->progs.spale_tc);
+}
+
+static int load_xdp(Enforcer *report, const ProgramMaps *maps, uint32_t slot,
+		    enum spale_header_kind header_kind)
+{
+	_cleanup_(spale_xdp_destroyp) struct spale_xdp *skeleton = spale_xdp__open();
+
+	if (!skeleton)
+		return fail_with_hint(report, -errno, "cannot read the embedded XDP program");
+	skeleton->rodata->slot = slot;
+	skeleton->rodata->header_kind = header_kind;
+	return load(report, maps, skeleton->obj, skeleton->progs.spale_xdp);
+}
+
+int program_load(Enforcer *report, const ProgramMaps *maps, Mode mode, uint32_t slot,
+		 enum spale_header_kind header_kind)
+{
+	switch (mode) {
+	case MODE_TC:
+		return load_tc(report, maps, slot, header_kind);
+	case MODE_XDP:
+		return load_xdp(report, maps, slot, header_kind);
+	}
+	return enforcer_fail(report, -EINVAL, "unknown mode");
+}
