@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Installs the Debian packages that are missing for what is named: build, test, demo, bench. Touches
+# nothing when all are there.
+set -euo pipefail
+
+build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libmnl-dev libsystemd-dev
+    linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc)
+demo=(curl iproute2 python3 tcpdump)
+bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
+test=("${bench[@]}" clang-format git groff-base libclang-rt-dev)
+
+usage() {
+    echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2
+    exit 2
+}
+
+[ $# -gt 0 ] || usage
+wanted=()
+for what; do
+    case $what in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    demo) wanted+=("${demo[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
+    *) usage ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "tests/install-packages.sh: not a Debian system; install what these hold by hand, and run" \
+        "without installing: ${wanted[*]}" >&2
+    exit 1
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null || true)
+    grep -qx installed <<<"$status" || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "tests/install-packages.sh: needs root to install: ${missing[*]}" >&2
+    exit 1
+fi
+echo "installing: ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+fi
