@@ -7,6 +7,7 @@
 #include "policy/grammar.h"
 #include "policy/hash-table.h"
 #include "policy/ini.h"
+#include "util/name.h"
 #include "util/parse.h"
 
 typedef struct Member {
@@ -200,17 +201,7 @@ static int apply_override(Client *client, const ClientOverride *override)
 
 bool client_name_is_valid(const char *name)
 {
-	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-				    "_-";
-	size_t length = strlen(name);
-
-	if (length < 1 || length > CLIENT_NAME_MAX || !strchr(first, name[0]))
-		return false;
-	for (size_t i = 1; i < length; i++) {
-		if (name[i] != '.' && !strchr(first, name[i]))
-			return false;
-	}
-	return true;
+	return name_is_valid(name);
 }
 
 ClientSet *client_set_new(void)

@@ -13,10 +13,11 @@
 
 #include "policy/config.h"
 #include "policy/diagnostics.h"
+#include "util/name.h"
 #include "util/secret.h"
 
-/* Names: [A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}. */
-#define CLIENT_NAME_MAX 64
+/* Names are those of util/name.h. */
+#define CLIENT_NAME_MAX NAME_LENGTH_MAX
 #define CLIENTS_MAX	65536
 
 typedef struct Client {
