@@ -2,8 +2,9 @@
 /*
  * The daemon's configuration: immutable once made, from files and options in their order.
  *
- * spale.conf(5) describes the keys; the table in config-keys.c is the grammar, with each key's default, its
- * legacy name and its reader, and is what --show-config walks. Pure: texts in, values out.
+ * spale.conf(5) describes the keys; the table in config-keys.c is the grammar, with each key's
+ * default, its legacy name and its reader, and is what --show-config walks. Pure: texts in, values
+ * out.
  */
 #pragma once
 
@@ -102,7 +103,8 @@ DEFINE_CLEANUP(Config, config_free)
 /* Collects what files and options say; config_builder_finish() makes the Config of it. */
 typedef struct ConfigBuilder ConfigBuilder;
 
-/* Relative paths in files and options are taken relative to DIRECTORY (absolute). NULL: no memory. */
+/* Relative paths in files and options are taken relative to DIRECTORY (absolute). NULL: no memory.
+ */
 ConfigBuilder *config_builder_new(const char *directory);
 void config_builder_free(ConfigBuilder *builder);
 DEFINE_CLEANUP(ConfigBuilder, config_builder_free)

@@ -81,6 +81,7 @@ int decide(const Config *config, const Client *client, const Request *request,
 
 	*ret_decision = (Decision){
 		.source = source_prefix(config, &request->source),
+		.address = request->source,
 		.ifindex = address_is_link_local(&request->source) ? request->ifindex : 0,
 		.ports = ports,
 		.idle_ns = client->has_idle ? client->idle_ns : config->idle_ns,

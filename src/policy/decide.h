@@ -18,14 +18,15 @@
 /* What the client asks for, and from where. */
 typedef struct Request {
 	Address source;
-	uint32_t ifindex;	  /* interface the knock came in through */
-	const PortList *ports;	  /* NULL: every port that the client may open */
+	uint32_t ifindex;      /* interface the knock came in through */
+	const PortList *ports; /* NULL: every port that the client may open */
 	uint64_t now_real_usec;
 } Request;
 
 /* What it gets. */
 typedef struct Decision {
 	Prefix source;	  /* masked to Prefix4= or Prefix6= */
+	Address address;  /* Request.source as it was, to decide anew after a reload */
 	uint32_t ifindex; /* set for a link-local source only, else 0 */
 	PortList ports;
 	uint64_t idle_ns; /* DURATION_INFINITY: never */

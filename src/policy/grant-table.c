@@ -1,1 +1,483 @@
 /* SPDX-License-Identifier: MIT */
+#include "policy/grant-table.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "policy/entry-table.h"
+#include "policy/hash-table.h"
+#include "util/parse.h"
+
+typedef struct Slot {
+	Grant grant;
+	HashNode by_id;
+	HashNode by_client;
+	size_t index; /* in slots */
+	Link *links;
+	size_t link_count;
+} Slot;
+
+struct GrantTable {
+	Slot **slots;
+	size_t count;
+	size_t room;
+	uint64_t last_id;
+	HashTable by_id;
+	HashTable by_client; /* by the client's key: GRANTS_PER_CLIENT_MAX of each at most */
+	HashTable entries;
+};
+
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? SPALE_NEVER_NS : sum;
+}
+
+static uint64_t subtract_saturated(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* ---- slots ------------------------------------------------------------------------------- */
+
+static void slot_free(Slot *slot)
+{
+	if (!slot)
+		return;
+	port_list_done(&slot->grant.ports);
+	free(slot->links);
+	free(slot);
+}
+DEFINE_CLEANUP(Slot, slot_free)
+#define _cleanup_slot_ _cleanup_(slot_freep)
+
+GrantTable *grant_table_new(void)
+{
+	_cleanup_grant_table_ GrantTable *table = calloc(1, sizeof(*table));
+
+	if (!table || hash_table_init(&table->by_id) < 0 ||
+	    hash_table_init(&table->by_client) < 0 || hash_table_init(&table->entries) < 0)
+		return NULL;
+	return TAKE_PTR(table);
+}
+
+void grant_table_free(GrantTable *table)
+{
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->count; i++)
+		slot_free(table->slots[i]);
+	free(table->slots);
+	entry_table_done(&table->entries);
+	hash_table_done(&table->by_id);
+	hash_table_done(&table->by_client);
+	free(table);
+}
+
+static uint64_t hash_client(const PublicKey *key)
+{
+	return hash_table_hash(key, sizeof(*key));
+}
+
+static uint64_t hash_id(uint64_t id)
+{
+	return hash_table_hash(&id, sizeof(id));
+}
+
+static Slot *find_slot(const GrantTable *table, uint64_t id)
+{
+	HashNode *node = hash_table_first(&table->by_id, hash_id(id));
+
+	for (; node; node = hash_table_next(node)) {
+		Slot *slot = HASH_OBJECT(node, Slot, by_id);
+
+		if (slot->grant.id == id)
+			return slot;
+	}
+	return NULL;
+}
+
+/* What the client of KEY has: its grant for this source, how many, and the oldest. */
+typedef struct Holdings {
+	Slot *same_source;
+	Slot *oldest;
+	size_t count;
+} Holdings;
+
+static bool is_older(const Grant *a, const Grant *b)
+{
+	if (a->created_mono_ns != b->created_mono_ns)
+		return a->created_mono_ns < b->created_mono_ns;
+	return a->id < b->id;
+}
+
+static Holdings find_holdings(const GrantTable *table, const PublicKey *key,
+			      const Decision *decision)
+{
+	HashNode *node = hash_table_first(&table->by_client, hash_client(key));
+	Holdings holdings = {0};
+
+	for (; node; node = hash_table_next(node)) {
+		Slot *slot = HASH_OBJECT(node, Slot, by_client);
+
+		if (memcmp(&slot->grant.key, key, sizeof(*key)) != 0)
+			continue;
+		holdings.count++;
+		if (!holdings.oldest || is_older(&slot->grant, &holdings.oldest->grant))
+			holdings.oldest = slot;
+		if (slot->grant.ifindex == decision->ifindex &&
+		    prefix_compare(&slot->grant.source, &decision->source) == 0)
+			holdings.same_source = slot;
+	}
+	return holdings;
+}
+
+static int reserve_slot(GrantTable *table)
+{
+	size_t room = table->room ? table->room * 2 : 64;
+	Slot **slots;
+
+	if (table->count < table->room)
+		return 0;
+	slots = reallocarray(table->slots, room, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	table->slots = slots;
+	table->room = room;
+	return 0;
+}
+
+static void insert_slot(GrantTable *table, Slot *slot)
+{
+	slot->index = table->count;
+	table->slots[table->count++] = slot;
+	hash_table_insert(&table->by_id, &slot->by_id, hash_id(slot->grant.id));
+	hash_table_insert(&table->by_client, &slot->by_client, hash_client(&slot->grant.key));
+}
+
+/* There is room in CHANGES for all links of SLOT. */
+static void remove_slot(GrantTable *table, Slot *slot, EntryChanges *changes)
+{
+	entry_table_release(&table->entries, slot->links, slot->link_count, changes);
+	hash_table_remove(&table->by_id, &slot->by_id);
+	hash_table_remove(&table->by_client, &slot->by_client);
+	table->count--;
+	table->slots[slot->index] = table->slots[table->count];
+	table->slots[slot->index]->index = slot->index;
+	slot_free(slot);
+}
+
+/* ---- changing a grant -------------------------------------------------------------------- */
+
+/* All that a change needs, acquired before anything is touched. */
+typedef struct Plan {
+	PortList ports;
+	Link *links; /* not attached yet; their entries are those in the table or fresh ones */
+	size_t count;
+	Entry **fresh;
+	size_t fresh_count;
+	EntryChanges changes;
+} Plan;
+
+static void plan_done(Plan *plan)
+{
+	port_list_done(&plan->ports);
+	free(plan->links);
+	for (size_t i = 0; i < plan->fresh_count; i++)
+		free(plan->fresh[i]);
+	free(plan->fresh);
+	entry_changes_done(&plan->changes);
+}
+
+#define _cleanup_plan_ _cleanup_(plan_done)
+
+/* One more link, to the entry of KEY. Returns 0 or -ENOMEM. */
+static int plan_link(Plan *plan, const GrantTable *table, Slot *slot,
+		     const struct spale_grant_key *key)
+{
+	Entry *entry = entry_table_find(&table->entries, key);
+
+	if (!entry) {
+		entry = calloc(1, sizeof(*entry));
+		if (!entry)
+			return -ENOMEM;
+		entry->key = *key;
+		plan->fresh[plan->fresh_count++] = entry;
+	}
+	plan->links[plan->count++] = (Link){.entry = entry, .grant = &slot->grant};
+	return 0;
+}
+
+/*
+ * Prepares that SLOT has the source and ports of DECISION, with room for CHANGES more changes than
+ * that takes. Returns 0, -EINVAL, -ENOSPC or -ENOMEM.
+ */
+static int plan_grant(Plan *plan, const GrantTable *table, Slot *slot, const Decision *decision,
+		      size_t changes)
+{
+	size_t ports = port_list_ports(&decision->ports);
+	int r;
+
+	if (ports < 1 || ports > GRANT_PORTS_MAX)
+		return -EINVAL;
+	plan->links = calloc(ports, sizeof(*plan->links));
+	plan->fresh = calloc(ports, sizeof(*plan->fresh));
+	if (!plan->links || !plan->fresh)
+		return -ENOMEM;
+	r = port_list_copy(&decision->ports, &plan->ports);
+	if (r < 0)
+		return r;
+	port_list_foreach (range, &decision->ports) {
+		for (uint32_t port = range->first; port <= range->last; port++) {
+			const struct spale_grant_key key =
+				entry_table_key(&decision->source, decision->ifindex,
+						range->protocol, (uint16_t)port);
+
+			r = plan_link(plan, table, slot, &key);
+			if (r < 0)
+				return r;
+		}
+	}
+	/* The kernel gets new entries before it loses old ones, so it needs room for both. */
+	if (table->entries.count + plan->fresh_count > SPALE_GRANTS_MAX)
+		return -ENOSPC;
+	return entry_changes_reserve(&plan->changes, ports + slot->link_count + changes);
+}
+
+/*
+ * Gives SLOT what was planned, with the times that its grant has by now, and collects what the
+ * kernel has to change. Nothing can fail here.
+ */
+static void commit_plan(Plan *plan, GrantTable *table, Slot *slot, const Decision *decision)
+{
+	_cleanup_free_ Link *old_links = TAKE_PTR(slot->links);
+	size_t old_count = slot->link_count;
+
+	for (size_t i = 0; i < plan->fresh_count; i++)
+		entry_table_insert(&table->entries, plan->fresh[i]);
+	plan->fresh_count = 0;
+	port_list_done(&slot->grant.ports);
+	slot->grant.ports = plan->ports;
+	plan->ports = PORT_LIST_NULL;
+	slot->grant.source = decision->source;
+	slot->grant.address = decision->address;
+	slot->grant.ifindex = decision->ifindex;
+	slot->links = TAKE_PTR(plan->links);
+	slot->link_count = plan->count;
+
+	entry_table_attach(slot->links, slot->link_count, &plan->changes);
+	entry_table_release(&table->entries, old_links, old_count, &plan->changes);
+}
+
+static void take_changes(Plan *plan, EntryChanges *ret_changes)
+{
+	*ret_changes = plan->changes;
+	plan->changes = (EntryChanges){0};
+}
+
+/* When a grant ends in any case, LIFETIME after its last knock. */
+static uint64_t deadline(int64_t renewed_mono_ns, uint64_t lifetime_ns)
+{
+	if (lifetime_ns == DURATION_INFINITY)
+		return SPALE_NEVER_NS;
+	if (renewed_mono_ns < 0)
+		return subtract_saturated(lifetime_ns, 0 - (uint64_t)renewed_mono_ns);
+	return add_saturated((uint64_t)renewed_mono_ns, lifetime_ns);
+}
+
+static void set_times(Grant *grant, const Decision *decision)
+{
+	grant->idle_ns = decision->idle_ns;
+	grant->grace_ns = decision->grace_ns;
+	grant->deadline_mono_ns = deadline(grant->renewed_mono_ns, decision->lifetime_ns);
+}
+
+int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
+		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant)
+{
+	Holdings holdings = find_holdings(table, &client->key, decision);
+	_cleanup_plan_ Plan plan = {0};
+	_cleanup_slot_ Slot *fresh = NULL;
+	Slot *slot = holdings.same_source;
+	Slot *victim = NULL;
+	int r;
+
+	if (!slot) {
+		fresh = calloc(1, sizeof(*fresh));
+		if (!fresh)
+			return -ENOMEM;
+		slot = fresh;
+		if (holdings.count >= GRANTS_PER_CLIENT_MAX)
+			victim = holdings.oldest;
+		else if (table->count >= GRANTS_MAX)
+			return -ENOSPC;
+	}
+	r = reserve_slot(table);
+	if (r < 0)
+		return r;
+	r = plan_grant(&plan, table, slot, decision, victim ? victim->link_count : 0);
+	if (r < 0)
+		return r;
+
+	if (fresh) {
+		slot->grant.id = ++table->last_id;
+		slot->grant.key = client->key;
+		slot->grant.created_mono_ns = now_mono_ns;
+		insert_slot(table, TAKE_PTR(fresh));
+	}
+	memcpy(slot->grant.client, client->name, sizeof(slot->grant.client));
+	slot->grant.renewed_mono_ns = (int64_t)now_mono_ns;
+	slot->grant.last_mono_ns = now_mono_ns;
+	set_times(&slot->grant, decision);
+	commit_plan(&plan, table, slot, decision);
+	if (victim)
+		remove_slot(table, victim, &plan.changes);
+	take_changes(&plan, ret_changes);
+	*ret_grant = &slot->grant;
+	return 0;
+}
+
+int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decision,
+			 EntryChanges *ret_changes)
+{
+	_cleanup_plan_ Plan plan = {0};
+	Slot *slot = find_slot(table, id);
+	int r;
+
+	if (!slot)
+		return -ENOENT;
+	r = plan_grant(&plan, table, slot, decision, 0);
+	if (r < 0)
+		return r;
+	set_times(&slot->grant, decision);
+	commit_plan(&plan, table, slot, decision);
+	take_changes(&plan, ret_changes);
+	return 0;
+}
+
+int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes)
+{
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	Slot *slot = find_slot(table, id);
+	int r;
+
+	if (!slot)
+		return -ENOENT;
+	r = entry_changes_reserve(&changes, slot->link_count);
+	if (r < 0)
+		return r;
+	remove_slot(table, slot, &changes);
+	*ret_changes = changes;
+	changes = (EntryChanges){0};
+	return 0;
+}
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key,
+			   uint64_t last_mono_ns)
+{
+	Entry *entry = entry_table_find(&table->entries, key);
+
+	if (entry)
+		entry_table_note_last(entry, last_mono_ns);
+}
+
+uint64_t grant_end_mono_ns(const Grant *grant)
+{
+	uint64_t quiet_ns = grant->idle_ns > grant->grace_ns ? grant->idle_ns : grant->grace_ns;
+	uint64_t end = add_saturated(grant->last_mono_ns, quiet_ns);
+
+	return end < grant->deadline_mono_ns ? end : grant->deadline_mono_ns;
+}
+
+uint64_t grant_table_next_end_mono_ns(const GrantTable *table)
+{
+	uint64_t next = SPALE_NEVER_NS;
+
+	for (size_t i = 0; i < table->count; i++) {
+		uint64_t end = grant_end_mono_ns(&table->slots[i]->grant);
+
+		if (end < next)
+			next = end;
+	}
+	return next;
+}
+
+static void shift_grant(Grant *grant, uint64_t delta_ns)
+{
+	const struct spale_grant value =
+		entry_table_shift_value(entry_table_value(grant), delta_ns);
+
+	grant->last_mono_ns = value.last_mono_ns;
+	grant->idle_ns = value.idle_ns;
+	grant->grace_ns = value.grace_ns;
+	grant->deadline_mono_ns = value.deadline_mono_ns;
+	grant->created_mono_ns = subtract_saturated(grant->created_mono_ns, delta_ns);
+	if (__builtin_sub_overflow(grant->renewed_mono_ns, delta_ns, &grant->renewed_mono_ns))
+		grant->renewed_mono_ns = INT64_MIN;
+}
+
+void grant_table_shift(GrantTable *table, uint64_t delta_ns)
+{
+	for (size_t i = 0; i < table->count; i++)
+		shift_grant(&table->slots[i]->grant, delta_ns);
+	entry_table_shift(&table->entries, delta_ns);
+}
+
+/* ---- what is there ----------------------------------------------------------------------- */
+
+size_t grant_table_count(const GrantTable *table)
+{
+	return table->count;
+}
+
+size_t grant_table_entries(const GrantTable *table)
+{
+	return table->entries.count;
+}
+
+const Grant *grant_table_get(const GrantTable *table, size_t index)
+{
+	return &table->slots[index]->grant;
+}
+
+const Grant *grant_table_by_id(const GrantTable *table, uint64_t id)
+{
+	const Slot *slot = find_slot(table, id);
+
+	return slot ? &slot->grant : NULL;
+}
+
+int grant_table_project(const GrantTable *table, EntryChanges *changes)
+{
+	int r;
+
+	r = entry_changes_reserve(changes, table->entries.count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < table->entries.bucket_count; i++) {
+		for (HashNode *node = table->entries.buckets[i]; node; node = node->next)
+			entry_changes_put(changes, HASH_OBJECT(node, Entry, node));
+	}
+	return 0;
+}
+
+int grant_entries(const Grant *grant, EntryChanges *changes)
+{
+	int r;
+
+	r = entry_changes_reserve(changes, port_list_ports(&grant->ports));
+	if (r < 0)
+		return r;
+	port_list_foreach (range, &grant->ports) {
+		for (uint32_t port = range->first; port <= range->last; port++) {
+			const struct spale_grant_key key = entry_table_key(
+				&grant->source, grant->ifindex, range->protocol, (uint16_t)port);
+
+			entry_changes_remove(changes, &key);
+		}
+	}
+	return 0;
+}

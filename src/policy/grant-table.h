@@ -29,9 +29,11 @@ typedef struct Grant {
 	char client[CLIENT_NAME_MAX + 1];
 	PublicKey key; /* the client's: a replaced key ends its grants */
 	Prefix source;
+	Address address; /* within source: where its last knock came from (Decision.address) */
 	uint32_t ifindex;
 	PortList ports;
 	uint64_t created_mono_ns;
+	int64_t renewed_mono_ns; /* last knock, from which the deadline counts; can be below zero */
 	uint64_t last_mono_ns; /* last known packet of any of its entries, at first its creation */
 	uint64_t idle_ns, grace_ns;
 	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
@@ -64,33 +66,44 @@ DEFINE_CLEANUP(GrantTable, grant_table_free)
  * Makes the grant of CLIENT for DECISION, or renews the one that it has for that source (its last
  * packet is now, its deadline counts from now, its ports are the new ones). At
  * GRANTS_PER_CLIENT_MAX the client's oldest grant (by creation) is removed first.
- * *RET_CHANGES gets what the kernel has to change, removals last; *RET_GRANT the grant, which the table owns.
- * Returns 0, -ENOSPC (GRANTS_MAX, or more than SPALE_GRANTS_MAX entries) or -ENOMEM; the table is
- * unchanged then.
+ * *RET_CHANGES gets what the kernel has to change, removals last; *RET_GRANT the grant, which the
+ * table owns. Entries of grants that go are put again where others share them: bring their last
+ * packets up to date first (grant_table_note_last()).
+ * Returns 0, -EINVAL (no ports, or more than GRANT_PORTS_MAX), -ENOSPC (GRANTS_MAX, or more than
+ * SPALE_GRANTS_MAX entries at any moment of the change) or -ENOMEM; the table is unchanged then.
  */
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant);
 
 /*
- * Changes ports, times and deadline of an existing grant to those of DECISION without renewing it
- * (a reload: last packet and creation stay; the deadline becomes creation + lifetime). Same returns; -ENOENT: no such grant.
+ * Changes source, ports, times and deadline of an existing grant to those of DECISION without
+ * renewing it (a reload: last packet and creation stay; the deadline becomes last renewal +
+ * lifetime). Same returns; -ENOENT: no such grant.
  */
 int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decision,
 			 EntryChanges *ret_changes);
 
-/* Removes a grant. Entries that others share stay, as generous as what is left. -ENOENT, -ENOMEM. */
+/*
+ * Removes a grant. Entries that others share stay, as generous as what is left. Returns 0, -ENOENT
+ * or -ENOMEM; the table is unchanged then.
+ */
 int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes);
 
 /* Notes that the kernel saw a packet of this entry at LAST. Unknown entries are ignored. */
-void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key, uint64_t last_mono_ns);
+void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key,
+			   uint64_t last_mono_ns);
 
-/* The time from which GRANT is over unless it is used again: min(deadline, last + max(idle, grace)). */
+/* From when on GRANT is over if it is not used: min(deadline, last + max(idle, grace)). */
 uint64_t grant_end_mono_ns(const Grant *grant);
 
 /* The earliest grant_end_mono_ns() of all, SPALE_NEVER_NS if there is none. */
 uint64_t grant_table_next_end_mono_ns(const GrantTable *table);
 
-/* Moves all times back by DELTA: what a suspend did not count (datapath: the clock stood still). */
+/*
+ * Moves all times back by DELTA: what a suspend did not count, for the clock stood still. Where a
+ * last packet would lie before the clock's zero, idle and grace become shorter by as much, until
+ * the grant is renewed or decided again.
+ */
 void grant_table_shift(GrantTable *table, uint64_t delta_ns);
 
 size_t grant_table_count(const GrantTable *table);
