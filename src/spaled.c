@@ -1,5 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-int main(void)
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/journal.h"
+#include "daemon/options.h"
+#include "daemon/service.h"
+#include "daemon/setup.h"
+
+/* Exit statuses, as spaled(8) has them; the last is EX_CONFIG of sysexits.h(3head). */
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_CONFIG = 78,
+};
+
+static int print(const char *text)
 {
-	return 1;
+	return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? -errno : 0;
+}
+
+static int act(const Options *options)
+{
+	switch (options->action) {
+	case OPTIONS_RUN:
+		return service_run(options);
+	case OPTIONS_CHECK_CONFIG:
+		return setup_check(options);
+	case OPTIONS_SHOW_CONFIG:
+		return setup_show(options);
+	case OPTIONS_HELP:
+		return print(options_help);
+	case OPTIONS_VERSION:
+		return print("spaled " SPALE_VERSION "\n");
+	}
+	return -EINVAL;
+}
+
+int main(int argc, char *argv[])
+{
+	_cleanup_options_ Options options = {0};
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	r = options_parse(argc, argv, &options, &error);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "spaled: %s", error ?: strerror(-r));
+		return r == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	}
+	if (options.pin)
+		journal_line(LOG_LEVEL_WARNING,
+			     "option -p does nothing in this version: the maps are "
+			     "not pinned");
+	r = act(&options);
+	if (r == -EINVAL)
+		return EXIT_CONFIG;
+	if (r < 0 && options.action != OPTIONS_RUN)
+		journal_line(LOG_LEVEL_ERROR, "spaled: %s", strerror(-r));
+	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

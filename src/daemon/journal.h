@@ -3,14 +3,15 @@
  * The one place from which the daemon speaks: events that an administrator audits, with fields, and
  * plain lines. Goes to stderr as readable lines, one an event:
  *
- *     <6>knock accepted: client=alice source=192.0.2.7 ports="22/tcp" until=…
+ *     knock accepted: client=alice source=192.0.2.7 ports="22/tcp" until=2026-01-31T18:30:05+01:00
  *
- * The <N> is the priority for the journal (sd-daemon(3)); it is left out when stderr is a terminal.
- * Field values are escaped so that one event is one line. Secrets never.
+ * In front stands the priority, as in sd-daemon(3), where stderr is the journal's own stream
+ * ($JOURNAL_STREAM). Control characters are escaped, so that one event is one line. Secrets never.
  */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "policy/config.h"
 #include "policy/diagnostics.h"
@@ -38,7 +39,8 @@ typedef enum JournalEvent {
 		JOURNAL_EVENT_COUNT,
 } JournalEvent;
 
-/* What an event carries; NULL or empty fields are left out. Names as in the journal: SPALE_CLIENT … */
+/* What an event carries; NULL or empty fields are left out. Names as in the journal: SPALE_CLIENT …
+ */
 typedef struct JournalFields {
 	const char *client;
 	const char *source;
@@ -47,7 +49,7 @@ typedef struct JournalFields {
 	const char *grant;
 	const char *until;
 	const char *interface;
-	const char *detail; /* free text, at the end */
+	const char *detail; /* free text, at the end, in parentheses behind fields */
 } JournalFields;
 
 /* Lines below LEVEL are left out from now on. */
@@ -58,5 +60,14 @@ void journal_event(JournalEvent event, const JournalFields *fields);
 /* A plain line that is no event. */
 void journal_line(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What a reader had to say: "FILE:LINE: error: text". */
+void journal_diagnostic(const Diagnostic *diagnostic);
+
 /* Everything that a reader had to say. */
 void journal_diagnostics(const Diagnostics *diagnostics);
+
+/* Room for a time in text. */
+#define JOURNAL_TIME_MAX 40
+
+/* REAL_USEC as local time with its offset (ISO 8601), into TEXT; returns TEXT. */
+const char *journal_format_time(uint64_t real_usec, char text[static JOURNAL_TIME_MAX]);

@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The manager owns all state and is the only way to change it: knocks, expiry, reload (and later D-Bus
- * calls) go through the functions here, which decide, change the grant table, project it and
+ * The manager owns all state and is the only way to change it: knocks, expiry, reload (and later
+ * D-Bus calls) go through the functions here, which decide, change the grant table, project it and
  * announce, in that order.
  *
- * It owns what it is given at manager_new() and manager_set_…(). Not a library: it logs.
+ * It owns what it is given at manager_new() and manager_reload(). Not a library: it logs.
  */
 #pragma once
 
+#include "daemon/key-ring.h"
 #include "daemon/state.h"
 #include "enforce/enforcer.h"
-#include "keys/key-file.h"
 #include "policy/client.h"
 #include "policy/config.h"
 #include "policy/grant-table.h"
 
 typedef struct Manager Manager;
 
-/* The server's keys, in the order of ServerKey=. */
-typedef struct KeyRing {
-	KeyPair pairs[CONFIG_SERVER_KEYS_MAX];
-	size_t count;
-} KeyRing;
-
-void key_ring_done(KeyRing *ring);
-
 /* Time as the manager sees it; tests bring their own. */
 typedef struct Clock {
-	uint64_t (*mono_ns)(void *userdata);	/* CLOCK_MONOTONIC_COARSE */
-	uint64_t (*boot_ns)(void *userdata);	/* CLOCK_BOOTTIME */
-	uint64_t (*real_usec)(void *userdata);	/* CLOCK_REALTIME */
+	uint64_t (*mono_ns)(void *userdata);   /* CLOCK_MONOTONIC_COARSE */
+	uint64_t (*boot_ns)(void *userdata);   /* CLOCK_BOOTTIME */
+	uint64_t (*real_usec)(void *userdata); /* CLOCK_REALTIME */
 	void *userdata;
 } Clock;
 
@@ -37,30 +29,37 @@ typedef struct Clock {
 extern const Clock clock_system;
 
 /*
- * Takes over ENFORCER, CONFIG, KEYS (erased at the end) and CLIENTS. STATE is kept by the caller. Puts policy and
- * clients into force; attaches nothing yet. Returns 0 or a negative errno, logged.
+ * Takes over ENFORCER, CONFIG, KEYS (moved out of there, erased at the end) and CLIENTS, whatever
+ * it returns. STATE is kept by the caller. Puts policy and clients into force; attaches nothing
+ * yet. Returns 0 or a negative errno, logged.
  */
-int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients,
-		State *state, const Clock *clock, Manager **ret_manager);
+int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients, State *state,
+		const Clock *clock, Manager **ret_manager);
 void manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager, manager_free)
 #define _cleanup_manager_ _cleanup_(manager_freep)
 
-/* Attaches to every interface of the configuration. All or, with an error logged, none. */
+/*
+ * Attaches to every interface of the configuration; patterns stand for the interfaces that there
+ * are now. All or, with an error logged, none.
+ */
 int manager_attach(Manager *manager);
 
 /* Judges one knock that the kernel handed up; an EnforcerKnock. */
 void manager_knock(const struct spale_knock *knock, void *manager);
 
 /*
- * Removes what has ended and says when to call again: *RET_NEXT_MONO_NS, SPALE_NEVER_NS for never.
- * Makes up for a suspend first.
+ * Removes what has ended and says when to call again: *RET_NEXT_MONO_NS, SPALE_NEVER_NS for never;
+ * a time that is past means at once. Makes up for a suspend first. To be called after each batch of
+ * knocks too, for they change that time.
  */
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns);
 
 /*
- * Puts a new configuration, keys and clients into force and re-decides every grant. On failure
- * the old ones stay in force and the new ones are freed. NULL keys: the old ones stay.
+ * Puts a new configuration, keys and clients into force, re-decides every grant, and attaches and
+ * detaches interfaces by what changed. Takes them over as manager_new() does. On failure, which is
+ * logged, the old ones stay in force. NULL keys: the old ones stay. -EOPNOTSUPP: needs a restart
+ * (Mode=).
  */
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients);
 

@@ -1,1 +1,377 @@
 /* SPDX-License-Identifier: MIT */
+#include "daemon/service.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "daemon/journal.h"
+#include "daemon/knock-judge.h"
+#include "daemon/manager.h"
+#include "daemon/privileges.h"
+#include "daemon/setup.h"
+#include "daemon/state.h"
+#include "enforce/ebpf.h"
+#include "util/parse.h"
+
+/*
+ * A timer comes this much late: the coarse clock that grants are kept in lags by up to a tick
+ * (10 ms at HZ=100), and before it is there, there is nothing to do.
+ */
+#define TIMER_SLACK_USEC (20 * 1000ULL)
+
+typedef struct Service {
+	const Options *options;
+	State *state;
+	Manager *manager;
+	sd_event *event;
+	sd_event_source *timer;
+	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
+	bool dropped;
+} Service;
+
+static void service_done(Service *service)
+{
+	sd_event_source_disable_unref(service->timer);
+	manager_free(service->manager); /* detaches */
+	sd_event_unref(service->event);
+	state_free(service->state);
+	closep(&service->clock_fd);
+}
+#define _cleanup_service_ _cleanup_(service_done)
+
+static int fail(int error, const char *what)
+{
+	journal_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-error));
+	return error;
+}
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+static void notify_status(const Service *service)
+{
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted",
+		   grant_table_count(manager_grants(service->manager)),
+		   manager_accepted(service->manager));
+}
+
+static void announce_started(const Service *service)
+{
+	const Config *config = manager_config(service->manager);
+	_cleanup_free_ char *knock_ports = port_list_format(&config->knock_ports);
+	_cleanup_free_ char *ports = port_list_format(&config->protected_ports);
+	_cleanup_free_ char *detail = NULL;
+
+	if (asprintf(&detail, "spaled " SPALE_VERSION ", knocks at %s%s", knock_ports ?: "?",
+		     config->log_only ? ", log-only: nothing is dropped" : "") < 0)
+		detail = NULL;
+	journal_event(JOURNAL_STARTED, &(JournalFields){.ports = ports, .detail = detail});
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+/* Removes what has ended, and sets the timer for the next time. */
+static int expire(Service *service)
+{
+	uint64_t next_mono_ns, now_mono_ns, now_boot_usec;
+	int r;
+
+	manager_expire(service->manager, &next_mono_ns);
+	notify_status(service);
+	if (next_mono_ns == SPALE_NEVER_NS)
+		return sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
+	now_mono_ns = clock_system.mono_ns(NULL);
+	now_boot_usec = clock_system.boot_ns(NULL) / NSEC_PER_USEC;
+	if (next_mono_ns < now_mono_ns)
+		next_mono_ns = now_mono_ns;
+	r = sd_event_source_set_time(service->timer,
+				     now_boot_usec + (next_mono_ns - now_mono_ns) / NSEC_PER_USEC +
+					     TIMER_SLACK_USEC);
+	return r < 0 ? r : sd_event_source_set_enabled(service->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	return expire(userdata);
+}
+
+static int on_knocks(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	Service *service = userdata;
+	Enforcer *enforcer = manager_enforcer(service->manager);
+	int r;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	r = enforcer_consume_knocks(enforcer, manager_knock, service->manager);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "knocks cannot be read: %s",
+			     enforcer_error(enforcer));
+		return r;
+	}
+	return expire(service);
+}
+
+static int arm_clock(int clock_fd)
+{
+	/* A time that does not come; what counts is that setting the clock cancels it. */
+	const struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
+
+	return timerfd_settime(clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+}
+
+static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	uint64_t expirations;
+
+	(void)source;
+	(void)revents;
+	if (read(fd, &expirations, sizeof(expirations)) >= 0 || errno != ECANCELED)
+		return 0;
+	if (arm_clock(fd) < 0)
+		return fail(-errno, "the clock cannot be watched");
+	return expire(userdata);
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	Service *service = userdata;
+
+	(void)source;
+	sd_notify(false, "STOPPING=1");
+	journal_line(LOG_LEVEL_DEBUG, "signal %" PRIu32, info->ssi_signo);
+	return sd_event_exit(service->event, 0);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	_cleanup_setup_ Setup setup = {0};
+	Service *service = userdata;
+	int r;
+
+	(void)source;
+	(void)info;
+	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   (uint64_t)(clock_system.mono_ns(NULL) / NSEC_PER_USEC));
+	r = setup_load(service->options, service->dropped, &setup);
+	if (r < 0)
+		journal_event(JOURNAL_RELOAD_FAILED,
+			      &(JournalFields){.detail = r == -EINVAL
+								 ? "the configuration is unusable"
+								 : strerror(-r)});
+	else
+		(void)manager_reload(service->manager, TAKE_PTR(setup.config),
+				     setup.keeps_keys ? NULL : &setup.keys,
+				     TAKE_PTR(setup.clients));
+	sd_notify(false, "READY=1");
+	return expire(service);
+}
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+static const char *state_directory(const Options *options, char **buffer)
+{
+	const char *directory = getenv("STATE_DIRECTORY");
+
+	if (options->state_directory)
+		return options->state_directory;
+	if (!directory || directory[0] != '/')
+		return SPALE_STATEDIR;
+	/* Several ones are separated by colons; the first is ours. */
+	*buffer = strndup(directory, strcspn(directory, ":"));
+	return *buffer;
+}
+
+static int open_state(Service *service)
+{
+	_cleanup_free_ char *error = NULL, *buffer = NULL;
+	const Options *options = service->options;
+	const char *directory = state_directory(options, &buffer);
+	bool fresh;
+	int r;
+
+	if (!directory)
+		return fail(-ENOMEM, "the state directory");
+	r = state_open(directory, &service->state, &fresh, &error);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
+		return r;
+	}
+	if (!fresh && options->first_start)
+		journal_line(LOG_LEVEL_WARNING,
+			     "--first-start changes nothing: what was accepted before is on record "
+			     "in %s",
+			     directory);
+	r = fresh ? knock_judge_begin(service->state, options->first_start,
+				      clock_system.real_usec(NULL))
+		  : 0;
+	return r < 0 ? fail(r, "the start cannot be recorded in the state directory") : 0;
+}
+
+/* Loads the programs and has them enforce SETUP, which is taken over. Attaches nothing. */
+static int make_manager(Service *service, Setup *setup)
+{
+	_cleanup_free_ char *error = NULL;
+	Enforcer *enforcer;
+	int r;
+
+	r = ebpf_enforcer_new(&enforcer, &error);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
+		return r;
+	}
+	return manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys,
+			   TAKE_PTR(setup->clients), service->state, &clock_system,
+			   &service->manager);
+}
+
+static int drop_privileges(Service *service, const Privileges *privileges)
+{
+	int r;
+
+	if (!service->options->drop_privs)
+		return 0;
+	r = state_give(service->state, privileges->uid, privileges->gid);
+	if (r < 0)
+		return fail(r, "the state directory cannot be given to the new user");
+	r = privileges_drop(privileges);
+	if (r < 0)
+		return fail(r, "privileges cannot be dropped");
+	service->dropped = true;
+	return 0;
+}
+
+static int add_signals(Service *service)
+{
+	static const struct {
+		int number;
+		sd_event_signal_handler_t handler;
+	} signals[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
+	sigset_t mask;
+	int r = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i].number);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
+		_cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
+
+		r = sd_event_add_signal(service->event, &source, signals[i].number,
+					signals[i].handler, service);
+		if (r >= 0)
+			r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+		if (r >= 0)
+			r = sd_event_source_set_floating(source, true);
+	}
+	return r;
+}
+
+static int add_clocks(Service *service)
+{
+	int r;
+
+	r = sd_event_add_time(service->event, &service->timer, CLOCK_BOOTTIME, 0, 1000, on_timer,
+			      service);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	service->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (service->clock_fd < 0 || arm_clock(service->clock_fd) < 0)
+		return -errno;
+	return sd_event_add_io(service->event, NULL, service->clock_fd, EPOLLIN, on_clock_set,
+			       service);
+}
+
+/* Knocks come last: neither expiry nor signals wait for them. */
+static int add_knocks(Service *service)
+{
+	_cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
+	int fd = enforcer_knock_fd(manager_enforcer(service->manager)), r;
+
+	if (fd < 0)
+		return fd;
+	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, on_knocks, service);
+	if (r >= 0)
+		r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+	return r < 0 ? r : sd_event_source_set_floating(source, true);
+}
+
+/* Brings everything up; what half of it is there is taken down by service_done(). */
+static int start(Service *service, Setup *setup, const Privileges *privileges)
+{
+	int r;
+
+	r = open_state(service);
+	if (r == 0)
+		r = make_manager(service, setup);
+	if (r < 0)
+		return r;
+	r = sd_event_new(&service->event);
+	if (r >= 0)
+		r = add_signals(service);
+	if (r >= 0)
+		r = add_clocks(service);
+	if (r >= 0)
+		r = add_knocks(service);
+	if (r < 0)
+		return fail(r, "the event loop cannot be set up");
+	r = manager_attach(service->manager);
+	return r < 0 ? r : drop_privileges(service, privileges);
+}
+
+static int run(const Options *options, Setup *setup, const Privileges *privileges)
+{
+	_cleanup_service_ Service service = {.options = options, .clock_fd = -1};
+	int r;
+
+	r = start(&service, setup, privileges);
+	if (r < 0)
+		return r;
+	announce_started(&service);
+	r = expire(&service);
+	if (r >= 0) {
+		sd_notify(false, "READY=1");
+		r = sd_event_loop(service.event);
+	}
+	return r < 0 ? fail(r, "the event loop failed") : 0;
+}
+
+int service_run(const Options *options)
+{
+	_cleanup_setup_ Setup setup = {0};
+	_cleanup_free_ char *error = NULL;
+	Privileges privileges = {0};
+	int r;
+
+	r = privileges_hide_memory();
+	if (r < 0)
+		return fail(r, "core dumps cannot be turned off");
+	if (options->drop_privs) {
+		r = privileges_parse(options->drop_privs, &privileges, &error);
+		if (r < 0) {
+			journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
+			return -EINVAL;
+		}
+	}
+	r = setup_load(options, false, &setup);
+	if (r < 0)
+		return r;
+	/* From here on -EINVAL would be the kernel's, not the configuration's. */
+	r = run(options, &setup, &privileges);
+	if (r < 0)
+		return r == -EINVAL ? -EIO : r;
+	journal_event(JOURNAL_STOPPED, &(JournalFields){.detail = "nothing is protected any more"});
+	return 0;
+}

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the daemon keeps on disk, in its state directory: for each client key the replay floor, the
- * highest time that was accepted from it (spale-protocol(7), "Replay").
+ * What the daemon keeps on disk, in its state directory: for each client key, and for all of them
+ * together, the replay floor, the time at or below which nothing is accepted (spale-protocol(7),
+ * "Replay").
  *
- * One file for each key under replay/, named after the key in hexadecimal, replaced atomically
- * and synced before a grant is made. A damaged file counts as missing and is said.
+ * One file for each key under replay/, named after the key in hexadecimal, and replay/all; each
+ * a line "FORMAT FLOOR" for each format, replaced atomically and synced. The directory is locked
+ * while it is open. Logs nothing.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "util/cleanup.h"
 #include "util/secret.h"
@@ -17,15 +20,23 @@
 typedef struct State State;
 
 /*
- * Opens DIRECTORY, making it (mode 0700) and replay/ in it where they are missing. *RET_FRESH: replay/ was not there, so nobody
- * knows what was accepted before. Returns 0 or a negative errno; *RET_ERROR says it in a sentence.
+ * Opens DIRECTORY, making it (mode 0700) and replay/ in it where they are missing. *RET_FRESH: no
+ * floor for all clients is on record, so nobody knows what was accepted before.
+ * Returns 0, -EBUSY (another process has it), -EPERM (everybody may write there) or another
+ * negative errno; *RET_ERROR says it in a sentence, which the caller frees.
  */
 int state_open(const char *directory, State **ret_state, bool *ret_fresh, char **ret_error);
 void state_free(State *state);
 DEFINE_CLEANUP(State, state_free)
 #define _cleanup_state_ _cleanup_(state_freep)
 
-/* The recorded floor of KEY for FORMAT. -ENOENT: none, -EBADMSG: damaged, or what read(2) says. */
+/* Makes it all belong to UID and GID, for a daemon that is about to become them. 0 or an errno. */
+int state_give(State *state, uid_t uid, gid_t gid);
+
+/*
+ * The recorded floor of KEY (NULL: of all clients) for FORMAT. -ENOENT: none, -EBADMSG: damaged, or
+ * what read(2) says: then nobody knows what was accepted.
+ */
 int state_floor(State *state, const PublicKey *key, unsigned format, uint64_t *ret_floor);
 
 /* Records it, on disk when this returns 0. */

@@ -65,7 +65,10 @@ int enforcer_set_policy(Enforcer *enforcer, const Config *config);
 /* Makes exactly the enabled clients of this set known as possible senders of knocks. */
 int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);
 
-/* Applies changes to grant entries in their order. On failure what was put is taken back. */
+/*
+ * Applies changes to grant entries in their order. On failure what was put is taken back. An entry
+ * that is put over an old one keeps the later time of a last packet.
+ */
 int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
 
 /* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */

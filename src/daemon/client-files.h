@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The enrolled clients as the administrator wrote them: NAME.pem and NAME.conf in
+ * ClientsDirectory=.
+ *
+ * Reads files; what they mean is policy/client.h's business. Logs nothing.
+ */
+#pragma once
+
+#include "policy/client.h"
+#include "policy/config.h"
+#include "policy/diagnostics.h"
+
+/* Called for each reason why a client is refused. NAME: the stem of its file's name. */
+typedef void (*ClientFilesRefused)(const char *name, const Diagnostic *why, void *userdata);
+
+/*
+ * Reads every NAME.pem with its NAME.conf. A client with something unusable is left out and goes to
+ * REFUSED, the others are taken; one key in two files counts for neither. DIAGNOSTICS gets the
+ * rest: errors (the directory cannot be read), warnings and notices.
+ * Returns 0 (also with no client at all: a warning), -EINVAL (see diagnostics) or -ENOMEM.
+ */
+int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFilesRefused refused,
+		      void *userdata, ClientSet **ret_clients);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/setup.h"
+
+#include <errno.h>
+
+#include "daemon/client-files.h"
+#include "daemon/config-files.h"
+#include "daemon/journal.h"
+
+void setup_done(Setup *setup)
+{
+	config_free(setup->config);
+	client_set_free(setup->clients);
+	key_ring_done(&setup->keys);
+	*setup = (Setup){0};
+}
+
+/* A ClientFilesRefused: the daemon goes on without this client. */
+static void client_refused(const char *name, const Diagnostic *why, void *userdata)
+{
+	_cleanup_free_ char *detail = NULL;
+	Setup *setup = userdata;
+
+	setup->refused++;
+	if (asprintf(&detail, "%s: %s", why->origin ?: name, why->text) < 0)
+		detail = NULL;
+	journal_event(JOURNAL_CLIENT_REFUSED,
+		      &(JournalFields){.client = name, .detail = detail ?: why->text});
+}
+
+/* The same for --check-config, where it is an error like any other. */
+static void client_wrong(const char *name, const Diagnostic *why, void *userdata)
+{
+	Setup *setup = userdata;
+
+	(void)name;
+	setup->refused++;
+	journal_diagnostic(why);
+}
+
+static int load_config(const Options *options, Setup *setup)
+{
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	int r;
+
+	r = config_files_load(options, &diagnostics, &setup->config, NULL);
+	journal_diagnostics(&diagnostics);
+	return r;
+}
+
+static int load_keys(bool reload, Setup *setup)
+{
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	int r;
+
+	r = key_ring_load(setup->config, &diagnostics, &setup->keys);
+	if (r == -EACCES && reload) {
+		setup->keeps_keys = true;
+		journal_line(LOG_LEVEL_WARNING,
+			     "the server keys may not be read any more, so those "
+			     "in use stay; a restart takes new ones");
+		return 0;
+	}
+	journal_diagnostics(&diagnostics);
+	return r == -EACCES ? -EINVAL : r;
+}
+
+static int load_clients(ClientFilesRefused refused, Setup *setup)
+{
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	int r;
+
+	r = client_files_load(setup->config, &diagnostics, refused, setup, &setup->clients);
+	journal_diagnostics(&diagnostics);
+	return r;
+}
+
+int setup_load(const Options *options, bool reload, Setup *ret_setup)
+{
+	_cleanup_setup_ Setup setup = {0};
+	int r;
+
+	r = load_config(options, &setup);
+	if (r == 0)
+		r = load_keys(reload, &setup);
+	if (r == 0)
+		r = load_clients(client_refused, &setup);
+	if (r < 0)
+		return r;
+	*ret_setup = setup;
+	setup = (Setup){0};
+	return 0;
+}
+
+int setup_check(const Options *options)
+{
+	_cleanup_setup_ Setup setup = {0};
+	int keys, clients, r;
+
+	r = load_config(options, &setup);
+	if (r < 0)
+		return r;
+	/* Whatever else is wrong is said in the same run. */
+	keys = load_keys(false, &setup);
+	clients = load_clients(client_wrong, &setup);
+	if (keys == -ENOMEM || clients == -ENOMEM)
+		return -ENOMEM;
+	if (keys < 0 || clients < 0 || setup.refused > 0)
+		return -EINVAL;
+	return puts("configuration is usable") < 0 || fflush(stdout) != 0 ? -errno : 0;
+}
+
+int setup_show(const Options *options)
+{
+	_cleanup_config_builder_ ConfigBuilder *builder = NULL;
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	_cleanup_config_ Config *config = NULL;
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = config_files_load(options, &diagnostics, &config, &builder);
+	journal_diagnostics(&diagnostics);
+	if (r < 0)
+		return r;
+	text = config_builder_format(builder);
+	if (!text)
+		return -ENOMEM;
+	return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? -errno : 0;
+}

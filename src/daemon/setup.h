@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that the administrator wrote, read together: configuration, server keys, clients.
+ * Read at the start, at a reload and for --check-config.
+ *
+ * Says what is wrong with it in the journal, since it goes on behind a bad client.
+ */
+#pragma once
+
+#include "daemon/key-ring.h"
+#include "daemon/options.h"
+#include "policy/client.h"
+#include "policy/config.h"
+
+typedef struct Setup {
+	Config *config;
+	KeyRing keys;
+	ClientSet *clients;
+	bool keeps_keys; /* the keys cannot be read any more, those in use are to stay */
+	size_t refused;	 /* reasons why clients were refused */
+} Setup;
+
+void setup_done(Setup *setup);
+#define _cleanup_setup_ _cleanup_(setup_done)
+
+/*
+ * Reads it all. RELOAD: server keys that may not be read any more, since privileges were dropped,
+ * are no error. Returns 0, -EINVAL (unusable, and said) or -ENOMEM.
+ */
+int setup_load(const Options *options, bool reload, Setup *ret_setup);
+
+/*
+ * --check-config: reads it all, says what is wrong, on stdout that nothing is. Returns 0, -EINVAL
+ * (something is; a refused client counts) or -ENOMEM.
+ */
+int setup_check(const Options *options);
+
+/* --show-config: prints the configuration in effect on stdout. Same returns, and what write(2)
+ * says. */
+int setup_show(const Options *options);
