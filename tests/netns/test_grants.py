@@ -132,12 +132,12 @@ class Segments:
 
 
 def test_grace_lets_a_syn_reopen_and_not_an_ack(daemon, lab, family):
-    daemon.start(Grant={"Idle": "500ms", "Grace": "30"})
+    daemon.start(Grant={"Idle": "1", "Grace": "30"})
     segments = Segments(lab.client, family)
     assert not segments.answered("A")
     daemon.knock(family=family)
     assert segments.answered("A")
-    time.sleep(0.8)
+    time.sleep(1.2)
     assert not segments.answered("A")
     assert not segments.answered("SA")
     assert segments.answered("S")
@@ -146,11 +146,11 @@ def test_grace_lets_a_syn_reopen_and_not_an_ack(daemon, lab, family):
 
 
 def test_grace_ends(daemon, lab, family):
-    daemon.start(Grant={"Idle": "300ms", "Grace": "1"})
+    daemon.start(Grant={"Idle": "1", "Grace": "1800ms"})
     daemon.knock(family=family)
-    time.sleep(0.6)
-    assert udp_open(lab.client, family, services.UDP)  # any datagram may begin a conversation
     time.sleep(1.2)
+    assert udp_open(lab.client, family, services.UDP)  # any datagram may begin a conversation
+    time.sleep(2)
     assert not udp_open(lab.client, family, services.UDP)
     assert not tcp_open(lab.client, family, services.TCP)
 

@@ -23,10 +23,10 @@ def accepted(daemon):
 # ---- replays --------------------------------------------------------------------------------
 
 def test_replay_opens_nothing_again(daemon, lab, family):
-    daemon.start(Grant={"Idle": "500ms", "Grace": "0"})
+    daemon.start(Grant={"Idle": "1", "Grace": "0"})
     datagram = daemon.knock(family=family)
     assert tcp_open(lab.client, family, services.TCP)
-    time.sleep(0.8)
+    time.sleep(1.2)
     daemon.send(datagram, family=family)
     assert not tcp_open(lab.client, family, services.TCP)
     assert accepted(daemon) == 1
@@ -37,7 +37,7 @@ def test_replay_does_not_renew(daemon, lab, family):
     daemon.start(Grant={"Idle": "1", "Grace": "0"})
     datagram = daemon.knock(family=family)
     for _ in range(4):
-        time.sleep(0.3)
+        time.sleep(0.35)
         daemon.send(datagram, family=family)
     assert not tcp_open(lab.client, family, services.TCP)
 

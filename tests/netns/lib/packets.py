@@ -18,7 +18,7 @@ from scapy.layers.inet import IP, TCP, UDP, IPOption, IPOption_NOP, IPOption_RR
 from scapy.layers.inet import IPOption_Router_Alert, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.layers.inet6 import IPv6ExtHdrRouting, PadN
-from scapy.layers.l2 import LLC, SNAP, Dot1AD, Dot1Q, Dot3, Ether
+from scapy.layers.l2 import LLC, SNAP, Dot3, Ether
 from scapy.packet import Raw
 
 from lib import services
