@@ -33,8 +33,7 @@ typedef struct PortList {
 #define PORT_LIST_NULL	    ((PortList){0})
 #define _cleanup_port_list_ _cleanup_(port_list_done)
 
-/* RANGE goes through LIST; an empty list has no memory, and adding to a null pointer is undefined.
- */
+/* RANGE goes through LIST. An empty list has no memory, and a null pointer may not be added to. */
 #define port_list_foreach(range, list)                                                             \
 	for (const PortRange *range = (list)->ranges;                                              \
 	     range && range < (list)->ranges + (list)->count; range++)
