@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "enforce-help.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/pkt_sched.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "enforce/ebpf.h"
+#include "enforce/netlink.h"
+#include "util/address.h"
+#include "util/parse.h"
+
+#define DESCRIPTORS_MAX 1024
+
+bool help_run(const char *format, ...)
+{
+	char command[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(command, sizeof(command), format, arguments);
+	va_end(arguments);
+	return system(command) == 0;
+}
+
+int help_enter_namespace(void **state)
+{
+	(void)state;
+	if (unshare(CLONE_NEWNET) < 0) {
+		perror("unshare");
+		return -1;
+	}
+	return help_run("ip link add near type veth peer name far && ip link set lo up && "
+			"ip link set near up && ip link set far up")
+		       ? 0
+		       : -1;
+}
+
+Enforcer *help_enforcer(void)
+{
+	_cleanup_free_ char *message = NULL;
+	Enforcer *enforcer = NULL;
+
+	if (ebpf_enforcer_new(&enforcer, &message) < 0)
+		fail_msg("%s", message);
+	return enforcer;
+}
+
+Enforcer *help_enforcer_ready(void)
+{
+	_cleanup_config_ Config *config = help_config();
+	Enforcer *enforcer = help_enforcer();
+
+	if (enforcer_set_policy(enforcer, config) < 0)
+		fail_msg("%s", enforcer_error(enforcer));
+	return enforcer;
+}
+
+Config *help_config(void)
+{
+	Config *config = calloc(1, sizeof(*config));
+
+	assert_non_null(config);
+	assert_int_equal(port_list_add(&config->protected_ports,
+				       (PortRange){IPPROTO_TCP, HELP_TCP_PORT, HELP_TCP_PORT}),
+			 0);
+	assert_int_equal(port_list_add(&config->protected_ports,
+				       (PortRange){IPPROTO_UDP, HELP_UDP_PORT, HELP_UDP_PORT}),
+			 0);
+	assert_int_equal(port_list_add(&config->knock_ports,
+				       (PortRange){IPPROTO_UDP, HELP_KNOCK_PORT, HELP_KNOCK_PORT}),
+			 0);
+	config->knock_any4 = config->knock_any6 = true;
+	config->source_interval_ns = NSEC_PER_SEC / 3;
+	config->source_burst = 10;
+	config->total_interval_ns = NSEC_PER_SEC / 2000;
+	config->prefix4 = 32;
+	config->prefix6 = 128;
+	return config;
+}
+
+void help_allow(Config *config, const char *prefix)
+{
+	PrefixList *list = &config->always_allow;
+
+	list->items = reallocarray(list->items, list->count + 1, sizeof(*list->items));
+	assert_non_null(list->items);
+	assert_int_equal(prefix_parse(prefix, &list->items[list->count]), 0);
+	list->count++;
+}
+
+/* Programs and links have descriptors too, and their facts look different. */
+static bool is_map(int fd)
+{
+	char path[64], target[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ssize_t size = readlink(path, target, sizeof(target));
+	return size > 0 && memmem(target, (size_t)size, "bpf-map", strlen("bpf-map"));
+}
+
+int help_map(const char *name)
+{
+	int found = -1;
+
+	for (int fd = 3; fd < DESCRIPTORS_MAX; fd++) {
+		struct bpf_map_info info = {0};
+		__u32 size = sizeof(info);
+
+		if (is_map(fd) && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    strcmp(info.name, name) == 0) {
+			assert_int_equal(found, -1);
+			found = fd;
+		}
+	}
+	assert_true(found >= 0);
+	return found;
+}
+
+size_t help_map_count(int fd)
+{
+	uint8_t key[64], next[64];
+	size_t count = 0;
+
+	for (void *from = NULL; bpf_map_get_next_key(fd, from, next) == 0; from = key) {
+		memcpy(key, next, sizeof(key));
+		count++;
+	}
+	return count;
+}
+
+/* ---- programs of others ------------------------------------------------------------------ */
+
+int help_foreign_program(const char *name, bool xdp)
+{
+	/* r0 = XDP_PASS or TC_ACT_UNSPEC; exit */
+	const struct bpf_insn program[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = xdp ? 2 : -1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(xdp ? BPF_PROG_TYPE_XDP : BPF_PROG_TYPE_SCHED_CLS, name, "GPL",
+			       program, ARRAY_SIZE(program), NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+void help_foreign_filter(const char *interface, int program_fd, uint32_t priority,
+			 uint32_t attach_point)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(interface),
+		    .attach_point = attach_point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .priority = priority);
+	int error = bpf_tc_hook_create(&hook);
+
+	assert_true(error == 0 || error == -EEXIST);
+	assert_int_equal(bpf_tc_attach(&hook, &options), 0);
+}
+
+int help_tcx_count(const char *interface)
+{
+	uint32_t ids[64];
+	LIBBPF_OPTS(bpf_prog_query_opts, options, .prog_ids = ids, .prog_cnt = ARRAY_SIZE(ids));
+
+	if (bpf_prog_query_opts((int)if_nametoindex(interface), (enum bpf_attach_type)46,
+				&options) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return (int)options.prog_cnt;
+}
+
+size_t help_filter_count(const char *interface)
+{
+	_cleanup_free_ NetlinkFilter *filters = NULL;
+	size_t count = 0, real = 0;
+
+	assert_int_equal(netlink_filters(if_nametoindex(interface),
+					 TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), &filters,
+					 &count),
+			 0);
+	for (size_t i = 0; i < count; i++)
+		real += filters[i].handle != 0;
+	return real;
+}
+
+bool help_has_clsact(const char *interface)
+{
+	return help_run("tc qdisc show dev %s | grep -q clsact", interface);
+}
+
+uint32_t help_xdp_id(const char *interface)
+{
+	NetlinkInterface facts;
+
+	assert_int_equal(netlink_interface_by_name(interface, &facts), 0);
+	return facts.xdp_program_id;
+}
+
+/* ---- packets ----------------------------------------------------------------------------- */
+
+/* An IPv4 header for SIZE bytes behind it. */
+static struct iphdr make_ip(uint8_t protocol, size_t size)
+{
+	struct iphdr ip = {
+		.version = 4,
+		.ihl = 5,
+		.ttl = 64,
+		.protocol = protocol,
+		.tot_len = htons((uint16_t)(sizeof(ip) + size)),
+		.saddr = inet_addr("192.0.2.2"),
+		.daddr = inet_addr("192.0.2.1"),
+	};
+	const uint16_t *words = (const uint16_t *)&ip;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(ip) / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip.check = (uint16_t) ~(sum + (sum >> 16));
+	return ip;
+}
+
+static size_t make_syn(uint8_t *packet, uint16_t port)
+{
+	struct tcphdr tcp = {
+		.source = htons(40000), .dest = htons(port), .doff = 5, .syn = 1, .window = 1024};
+	struct iphdr ip = make_ip(IPPROTO_TCP, sizeof(tcp));
+
+	memcpy(packet, &ip, sizeof(ip));
+	memcpy(packet + sizeof(ip), &tcp, sizeof(tcp));
+	return sizeof(ip) + sizeof(tcp);
+}
+
+static void send_frame(const char *interface, const uint8_t *packet, size_t size)
+{
+	uint8_t frame[2048] = {0};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+				 .sll_ifindex = (int)if_nametoindex(interface)};
+	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0 && size + ETH_HLEN <= sizeof(frame));
+	memset(frame, 0xff, ETH_ALEN);
+	frame[ETH_ALEN] = 2;
+	frame[2 * ETH_ALEN] = ETH_P_IP >> 8;
+	frame[2 * ETH_ALEN + 1] = ETH_P_IP & 0xff;
+	memcpy(frame + ETH_HLEN, packet, size);
+	assert_int_equal(sendto(fd, frame, size + ETH_HLEN, 0, (struct sockaddr *)&to, sizeof(to)),
+			 size + ETH_HLEN);
+}
+
+void help_send_syn(const char *interface, uint16_t port)
+{
+	uint8_t packet[128];
+
+	send_frame(interface, packet, make_syn(packet, port));
+}
+
+void help_write_syn(int fd, uint16_t port)
+{
+	uint8_t packet[128];
+	size_t size = make_syn(packet, port);
+
+	assert_int_equal(write(fd, packet, size), size);
+}
+
+void help_send_udp(const char *interface, uint16_t port, const void *data, size_t size)
+{
+	uint8_t packet[1024];
+	struct udphdr udp = {.source = htons(40000),
+			     .dest = htons(port),
+			     .len = htons((uint16_t)(sizeof(udp) + size))};
+	struct iphdr ip = make_ip(IPPROTO_UDP, sizeof(udp) + size);
+
+	assert_true(sizeof(ip) + sizeof(udp) + size <= sizeof(packet));
+	memcpy(packet, &ip, sizeof(ip));
+	memcpy(packet + sizeof(ip), &udp, sizeof(udp));
+	memcpy(packet + sizeof(ip) + sizeof(udp), data, size);
+	send_frame(interface, packet, sizeof(ip) + sizeof(udp) + size);
+}
+
+uint64_t help_wait_counter(Enforcer *enforcer, const char *interface, enum spale_reason reason,
+			   uint64_t wanted)
+{
+	struct spale_counters counters = {0};
+
+	for (int i = 0; i < 100 && counters.packets[reason] < wanted; i++) {
+		if (i > 0)
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		assert_int_equal(enforcer_counters(enforcer, interface, &counters), 0);
+	}
+	return counters.packets[reason];
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of the enforcer share: a network namespace of their own, a look into this
+ * process's maps, policies, foreign programs and single packets.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enforce/enforcer.h"
+
+/* cmocka's header needs these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* Ports of help_config(). */
+#define HELP_TCP_PORT	22
+#define HELP_UDP_PORT	5353
+#define HELP_KNOCK_PORT 55555
+
+/* Enters a new network namespace with the veth pair "near" and "far", both up. */
+int help_enter_namespace(void **state);
+
+/* Runs a shell command; whether it succeeded. */
+bool help_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* An enforcer of eBPF, asserted. */
+Enforcer *help_enforcer(void);
+
+/* The same with the policy of help_config(). */
+Enforcer *help_enforcer_ready(void);
+
+/* Protects the ports above, takes knocks at every address. Freed with config_free(). */
+Config *help_config(void);
+
+/* Appends a prefix in text to the always-allowed ones. */
+void help_allow(Config *config, const char *prefix);
+
+/* Descriptor of the only map with this name that this process has open, owned by somebody else. */
+int help_map(const char *name);
+
+/* Number of keys in a map. */
+size_t help_map_count(int fd);
+
+/* Loads a program that lets everything pass, as some other software would have. XDP or TC. */
+int help_foreign_program(const char *name, bool xdp);
+
+/* Puts such a program as a clsact filter on an interface: BPF_TC_INGRESS or BPF_TC_EGRESS. */
+void help_foreign_filter(const char *interface, int program_fd, uint32_t priority,
+			 uint32_t attach_point);
+
+/* How many programs the chain (tcx) or the clsact filter list (ingress) of an interface has. */
+int help_tcx_count(const char *interface);
+size_t help_filter_count(const char *interface);
+bool help_has_clsact(const char *interface);
+
+/* Id of the XDP program on an interface, 0: none. */
+uint32_t help_xdp_id(const char *interface);
+
+/*
+ * Sends one IPv4 packet out of an interface, as an Ethernet frame: a TCP SYN to PORT, or with DATA
+ * a UDP datagram. Source 192.0.2.2, destination 192.0.2.1.
+ */
+void help_send_syn(const char *interface, uint16_t port);
+void help_send_udp(const char *interface, uint16_t port, const void *data, size_t size);
+
+/* The same SYN without link header into a descriptor (a tun device). */
+void help_write_syn(int fd, uint16_t port);
+
+/* A counter of an attached interface once it is at least WANTED, or after a second whatever it is.
+ */
+uint64_t help_wait_counter(Enforcer *enforcer, const char *interface, enum spale_reason reason,
+			   uint64_t wanted);

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "gate.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "spale-tc.skel.h"
+#include "spale-xdp.skel.h"
+#include "tag-tc.skel.h"
+
+/* TC_ACT_UNSPEC and TC_ACT_SHOT, XDP_PASS and XDP_DROP, as BPF_PROG_TEST_RUN returns them. */
+#define TC_PASS (uint32_t) - 1
+#define TC_DROP 2u
+
+static void die(const char *what, int error)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(error < 0 ? -error : error));
+	exit(1);
+}
+
+static int keep_record(void *context, void *data, size_t length)
+{
+	Gate *gate = context;
+
+	if (length != sizeof(gate->record))
+		die("record of unexpected length", EPROTO);
+	memcpy(&gate->record, data, length);
+	gate->records++;
+	return 0;
+}
+
+static int map_fd(Gate *gate, const char *name)
+{
+	int fd = bpf_object__find_map_fd_by_name(gate->object, name);
+
+	if (fd < 0)
+		die(name, fd);
+	return fd;
+}
+
+static void open_program(Gate *gate, enum spale_header_kind kind)
+{
+	int r;
+
+	if (gate->xdp) {
+		struct spale_xdp *skeleton = spale_xdp__open();
+
+		if (!skeleton)
+			die("spale_xdp", errno);
+		skeleton->rodata->slot = GATE_SLOT;
+		r = spale_xdp__load(skeleton);
+		if (r < 0)
+			die("spale_xdp", r);
+		gate->object = skeleton->obj;
+		gate->program = bpf_program__fd(skeleton->progs.spale_xdp);
+		gate->skeleton = skeleton;
+	} else {
+		struct spale_tc *skeleton = spale_tc__open();
+
+		if (!skeleton)
+			die("spale_tc", errno);
+		skeleton->rodata->slot = GATE_SLOT;
+		skeleton->rodata->header_kind = kind;
+		r = spale_tc__load(skeleton);
+		if (r < 0)
+			die("spale_tc", r);
+		gate->object = skeleton->obj;
+		gate->program = bpf_program__fd(skeleton->progs.spale_tc);
+		gate->skeleton = skeleton;
+	}
+}
+
+/* A program that puts a tag into the metadata, which BPF_PROG_TEST_RUN itself can't. */
+static void open_tagger(Gate *gate)
+{
+	uint32_t zero = 0;
+
+	gate->tagger = tag_tc__open_and_load();
+	if (!gate->tagger)
+		die("tag_tc", errno);
+	gate_put(bpf_map__fd(gate->tagger->maps.next), &zero, &gate->program);
+}
+
+void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind kind)
+{
+	*gate = (Gate){.name = name, .xdp = xdp, .ifindex = if_nametoindex("lo")};
+	open_program(gate, kind);
+	gate->ports = map_fd(gate, "ports");
+	gate->settings = map_fd(gate, "settings");
+	gate->grants = map_fd(gate, "grants");
+	gate->allow4 = map_fd(gate, "allow4");
+	gate->allow6 = map_fd(gate, "allow6");
+	gate->clients = map_fd(gate, "clients");
+	gate->knock_addrs = map_fd(gate, "knock_addrs");
+	gate->seen = map_fd(gate, "seen");
+	gate->buckets = map_fd(gate, "buckets");
+	gate->totals = map_fd(gate, "totals");
+	gate->knocks = map_fd(gate, "knocks");
+	gate->counters = map_fd(gate, "counters");
+	gate->reader = ring_buffer__new(gate->knocks, keep_record, gate, NULL);
+	if (!gate->reader)
+		die("ring buffer", errno);
+	if (!xdp)
+		open_tagger(gate);
+	gate_reset(gate);
+}
+
+void gate_close(Gate *gate)
+{
+	tag_tc__destroy(gate->tagger);
+	ring_buffer__free(gate->reader);
+	if (gate->xdp)
+		spale_xdp__destroy(gate->skeleton);
+	else
+		spale_tc__destroy(gate->skeleton);
+}
+
+void gate_put(int map, const void *key, const void *value)
+{
+	int r = bpf_map_update_elem(map, key, value, BPF_ANY);
+
+	if (r < 0)
+		die("map update", r);
+}
+
+void gate_empty(int map, size_t key_size)
+{
+	uint8_t key[128];
+
+	if (key_size > sizeof(key))
+		die("gate_empty", EINVAL);
+	while (bpf_map_get_next_key(map, NULL, key) == 0) {
+		if (bpf_map_delete_elem(map, key) < 0)
+			die("map delete", errno);
+	}
+}
+
+void gate_set_port(Gate *gate, enum spale_port_set set, uint16_t port)
+{
+	static struct spale_ports ports;
+	uint32_t zero = 0;
+	int r = bpf_map_lookup_elem(gate->ports, &zero, &ports);
+
+	if (r < 0)
+		die("ports", r);
+	ports.words[set][port >> 6] |= 1ULL << (port & 63);
+	gate_put(gate->ports, &zero, &ports);
+}
+
+static void add_port(struct spale_ports *ports, enum spale_port_set set, uint16_t port)
+{
+	ports->words[set][port >> 6] |= 1ULL << (port & 63);
+}
+
+static const struct spale_ports *usual_ports(void)
+{
+	static struct spale_ports ports;
+
+	for (int set = SPALE_PORTS_TCP; set <= SPALE_PORTS_UDP_WATCHED; set++)
+		add_port(&ports, set, PROTECTED_PORT);
+	add_port(&ports, SPALE_PORTS_UDP, SHARED_PORT);
+	add_port(&ports, SPALE_PORTS_UDP_WATCHED, SHARED_PORT);
+	add_port(&ports, SPALE_PORTS_KNOCK, SHARED_PORT);
+	add_port(&ports, SPALE_PORTS_UDP_WATCHED, KNOCK_PORT);
+	add_port(&ports, SPALE_PORTS_KNOCK, KNOCK_PORT);
+	return &ports;
+}
+
+struct spale_settings gate_settings(void)
+{
+	struct spale_settings settings = {
+		.abi = SPALE_ABI,
+		.flags = SPALE_KNOCK_ANY4 | SPALE_KNOCK_ANY6 | SPALE_KNOCK_FORMAT1,
+	};
+
+	for (int family = 0; family < SPALE_FAMILIES; family++) {
+		memset(settings.masks[family][0].bytes, 0xff, 16);
+		settings.masks[family][0].length = 128;
+	}
+	return settings;
+}
+
+void gate_set_settings(Gate *gate, const struct spale_settings *settings)
+{
+	uint32_t zero = 0;
+
+	gate_put(gate->settings, &zero, settings);
+}
+
+void gate_reset(Gate *gate)
+{
+	struct spale_settings settings = gate_settings();
+	uint64_t empty = 0;
+	uint32_t key = 0;
+
+	gate_put(gate->ports, &key, usual_ports());
+	gate_set_settings(gate, &settings);
+	gate_empty(gate->grants, sizeof(struct spale_grant_key));
+	gate_empty(gate->allow4, sizeof(struct spale_allow4_key));
+	gate_empty(gate->allow6, sizeof(struct spale_allow6_key));
+	gate_empty(gate->clients, 32);
+	gate_empty(gate->knock_addrs, 16);
+	gate_empty(gate->seen, sizeof(struct spale_seen_key));
+	gate_empty(gate->buckets, 16);
+	for (key = 0; key < SPALE_TOTALS; key++)
+		gate_put(gate->totals, &key, &empty);
+	gate_drain(gate);
+	gate->records = 0;
+}
+
+void gate_drain(Gate *gate)
+{
+	int r = ring_buffer__consume(gate->reader);
+
+	if (r < 0)
+		die("ring buffer", r);
+}
+
+/* Adds all CPUs up. */
+static void read_counters(Gate *gate, uint32_t slot, struct spale_counters *ret_counters)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct spale_counters *each = calloc(cpus, sizeof(*each));
+	uint64_t *sum = (uint64_t *)ret_counters, *one;
+	int r;
+
+	if (!each)
+		die("counters", ENOMEM);
+	r = bpf_map_lookup_elem(gate->counters, &slot, each);
+	if (r < 0)
+		die("counters", r);
+
+	memset(ret_counters, 0, sizeof(*ret_counters));
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		one = (uint64_t *)&each[cpu];
+		for (size_t i = 0; i < sizeof(*each) / sizeof(*one); i++)
+			sum[i] += one[i];
+	}
+	free(each);
+}
+
+bool gate_is_tidy(Gate *gate)
+{
+	static const struct spale_counters none;
+	struct spale_counters counters;
+
+	for (uint32_t slot = 0; slot < SPALE_SLOTS; slot++) {
+		read_counters(gate, slot, &counters);
+		if (slot != GATE_SLOT && memcmp(&counters, &none, sizeof(none)))
+			return false;
+	}
+	return true;
+}
+
+static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_t segments)
+{
+	static uint8_t frame[PACKET_MAX];
+	struct __sk_buff skb = {.ifindex = gate->ifindex, .gso_segs = segments};
+	struct xdp_md xdp = {.ingress_ifindex = gate->ifindex, .data_end = packet->length};
+	struct spale_counters before, after;
+	Outcome outcome = {0};
+	uint64_t *counted = (uint64_t *)&outcome.counted;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->bytes,
+		    .data_size_in = packet->length, .data_out = frame,
+		    .data_size_out = sizeof(frame), .repeat = 1);
+	int r;
+
+	opts.ctx_in = gate->xdp ? (void *)&xdp : (void *)&skb;
+	opts.ctx_size_in = gate->xdp ? sizeof(xdp) : sizeof(skb);
+	read_counters(gate, GATE_SLOT, &before);
+	r = bpf_prog_test_run_opts(program, &opts);
+	if (r < 0) {
+		fprintf(stderr, "%s, a frame of %zu bytes: ", gate->name, packet->length);
+		die("BPF_PROG_TEST_RUN", r);
+	}
+	read_counters(gate, GATE_SLOT, &after);
+
+	for (size_t i = 0; i < sizeof(after) / sizeof(*counted); i++)
+		counted[i] = ((uint64_t *)&after)[i] - ((uint64_t *)&before)[i];
+	outcome.changed = opts.data_size_out != packet->length ||
+			  memcmp(frame, packet->bytes, packet->length);
+	outcome.passed = opts.retval == (gate->xdp ? (uint32_t)XDP_PASS : TC_PASS);
+	if (!outcome.passed && opts.retval != (gate->xdp ? (uint32_t)XDP_DROP : TC_DROP))
+		die("a verdict that is neither pass nor drop", EPROTO);
+	return outcome;
+}
+
+Outcome gate_run(Gate *gate, const struct packet *packet)
+{
+	return run(gate, gate->program, packet, 0);
+}
+
+Outcome gate_run_segments(Gate *gate, const struct packet *packet, uint32_t segments)
+{
+	return run(gate, gate->program, packet, segments);
+}
+
+Outcome gate_run_tagged(Gate *gate, const struct packet *packet, uint16_t tag)
+{
+	if (!tag)
+		return gate_run(gate, packet);
+	gate->tagger->data->tpid = tag;
+	return run(gate, bpf_program__fd(gate->tagger->progs.tag_tc), packet, 0);
+}
+
+enum verdict { PASS, DROP, TAKE };
+
+static const struct {
+	const char *text;
+	enum verdict verdict;
+} reasons[] = {
+#define REASON_ROW(name, text, verdict) {text, verdict},
+	SPALE_REASONS(REASON_ROW)
+#undef REASON_ROW
+};
+
+const char *reason_text(enum spale_reason reason)
+{
+	return reasons[reason].text;
+}
+
+bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only, uint64_t count)
+{
+	struct spale_counters expected = {0};
+	bool would = log_only && reasons[reason].verdict == DROP;
+
+	if (reason != SPALE_REASON_UNPROTECTED) {
+		if (would)
+			expected.would_drop[reason] = count;
+		else
+			expected.packets[reason] = count;
+	}
+	return outcome->passed == (would || reasons[reason].verdict == PASS) &&
+	       !memcmp(&expected, &outcome->counted, sizeof(expected)) && !outcome->changed;
+}
+
+const char *outcome_text(const Outcome *outcome)
+{
+	static char text[512];
+	FILE *stream = fmemopen(text, sizeof(text), "w");
+
+	if (!stream)
+		die("fmemopen", errno);
+	fprintf(stream, "%s", outcome->passed ? "passed" : "dropped");
+	for (int i = 0; i < SPALE_REASONS_MAX; i++) {
+		const char *name = i < SPALE_REASON_COUNT ? reasons[i].text : "unknown reason";
+
+		if (outcome->counted.packets[i])
+			fprintf(stream, ", %s +%llu", name,
+				(unsigned long long)outcome->counted.packets[i]);
+		if (outcome->counted.would_drop[i])
+			fprintf(stream, ", would drop for %s +%llu", name,
+				(unsigned long long)outcome->counted.would_drop[i]);
+	}
+	fprintf(stream, "%s", outcome->changed ? ", frame changed" : "");
+	fclose(stream);
+	return text;
+}
+
+uint64_t clock_mono_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}

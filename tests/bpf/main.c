@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs all rows and sequences. Its last line is the sum. */
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "rows.h"
+
+static unsigned long passed, failed;
+
+bool check(bool ok, const char *format, ...)
+{
+	va_list arguments;
+
+	if (ok) {
+		passed++;
+		return true;
+	}
+	failed++;
+	va_start(arguments, format);
+	printf("FAILED: ");
+	vprintf(format, arguments);
+	printf("\n");
+	va_end(arguments);
+	return false;
+}
+
+int main(void)
+{
+	static struct bench bench;
+
+	bench.first = if_nametoindex("gate0");
+	bench.second = if_nametoindex("gate1");
+	if (!bench.first || !bench.second) {
+		fprintf(stderr, "test-bpf: needs the namespace that tests/bpf/run makes for it\n");
+		return 1;
+	}
+	gate_open(&bench.tc, "TC", false, SPALE_HEADER_ETHERNET);
+	gate_open(&bench.xdp, "XDP", true, SPALE_HEADER_ETHERNET);
+	gate_open(&bench.bare, "TC without link headers", false, SPALE_HEADER_NONE);
+	bench.tc.ifindex = bench.xdp.ifindex = bench.bare.ifindex = bench.first;
+
+	rows_run(&bench, parse_rows, parse_row_count);
+	rows_run(&bench, bounds_rows, bounds_row_count);
+	rows_run(&bench, decide_rows, decide_row_count);
+	rows_run(&bench, knock_rows, knock_row_count);
+
+	check(gate_is_tidy(&bench.tc) && gate_is_tidy(&bench.xdp) && gate_is_tidy(&bench.bare),
+	      "something was counted in another slot");
+	printf("%zu rows\n",
+	       parse_row_count + bounds_row_count + decide_row_count + knock_row_count);
+	gate_close(&bench.tc);
+	gate_close(&bench.xdp);
+	gate_close(&bench.bare);
+	printf("%lu passed, %lu failed, 0 skipped\n", passed, failed);
+	return failed ? 1 : 0;
+}
