@@ -225,6 +225,25 @@ static int clsact_end(Enforcer *report, const Attachment *attachment)
 	return 0;
 }
 
+/* The filter that is asked first, or NULL. */
+static const NetlinkFilter *first_filter(const NetlinkFilter *filters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (filters[i].chain == 0 && filters[i].handle)
+			return &filters[i];
+	return NULL;
+}
+
+static int refuse_second_place(Enforcer *report, const NetlinkInterface *interface,
+			       const NetlinkFilter *first)
+{
+	return enforcer_fail(report, -EBUSY,
+			     "%s: a filter of somebody else (%s%s%s, preference %u) stands before "
+			     "spale and could pass what spale drops",
+			     interface->name, first->kind, first->program_name[0] ? " " : "",
+			     first->program_name, first->priority);
+}
+
 /*
  * Checks that our filter is asked first, then removes what killed ones left: they stood guard
  * until now, so that there is no gap.
@@ -232,22 +251,17 @@ static int clsact_end(Enforcer *report, const Attachment *attachment)
 static int clsact_settle(Enforcer *report, const NetlinkInterface *interface, uint32_t handle)
 {
 	_cleanup_free_ NetlinkFilter *filters = NULL;
-	const NetlinkFilter *first = NULL;
-	size_t count;
+	size_t count = 0;
 	int error = netlink_filters(interface->ifindex, INGRESS, &filters, &count);
+	const NetlinkFilter *first = first_filter(filters, count);
 
+	if (error == 0 && !first)
+		error = -ENOENT;
 	if (error < 0)
 		return enforcer_fail(report, error, "%s: cannot verify the order of filters: %s",
 				     interface->name, strerror(-error));
-	for (size_t i = 0; i < count && !first; i++)
-		if (filters[i].chain == 0 && filters[i].handle)
-			first = &filters[i];
-	if (!first || !filter_is_ours(first, handle))
-		return enforcer_fail(report, -EBUSY,
-				     "%s: a filter (%s %s, preference %u) stands before spale and "
-				     "could pass what spale drops",
-				     interface->name, first ? first->kind : "of unknown kind",
-				     first ? first->program_name : "", first ? first->priority : 0);
+	if (!filter_is_ours(first, handle))
+		return refuse_second_place(report, interface, first);
 	for (size_t i = 0; i < count; i++) {
 		if (!filter_is_spale(&filters[i]) || filter_is_ours(&filters[i], handle))
 			continue;
@@ -258,6 +272,22 @@ static int clsact_settle(Enforcer *report, const NetlinkInterface *interface, ui
 					     interface->name, strerror(-error));
 	}
 	return 0;
+}
+
+/* Says why our filter could not be added: most likely another kind of filter has our place. */
+static int clsact_refused(Enforcer *report, const NetlinkInterface *interface, int error)
+{
+	_cleanup_free_ NetlinkFilter *filters = NULL;
+	size_t count = 0;
+
+	if (netlink_filters(interface->ifindex, INGRESS, &filters, &count) == 0) {
+		const NetlinkFilter *first = first_filter(filters, count);
+
+		if (first && first->priority <= FILTER_PRIORITY)
+			return refuse_second_place(report, interface, first);
+	}
+	return enforcer_fail(report, error, "%s: cannot attach the TC filter: %s", interface->name,
+			     strerror(-error));
 }
 
 /* Refuses an interface that a living spaled holds. *RET_OWN: a filter has our handle already. */
@@ -313,11 +343,8 @@ int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *inte
 	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .handle = handle,
 		    .priority = FILTER_PRIORITY, .flags = own ? BPF_TC_F_REPLACE : 0);
 	error = bpf_tc_attach(&hook, &options);
-	if (error < 0)
-		enforcer_fail(report, error, "%s: cannot attach the TC filter at preference %d: %s",
-			      interface->name, FILTER_PRIORITY, strerror(-error));
-	else
-		error = clsact_settle(report, interface, handle);
+	error = error < 0 ? clsact_refused(report, interface, error)
+			  : clsact_settle(report, interface, handle);
 	if (error < 0) {
 		Enforcer ignored = {0};
 

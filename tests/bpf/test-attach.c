@@ -402,7 +402,6 @@ static void test_clsact_place_is_taken(void **state)
 			     "2>/dev/null"));
 	size_t before = help_filter_count("near");
 	assert_true(clsact_begin(&clsact) < 0);
-	puts(clsact.report.error);
 	assert_error_has(&clsact.report, "near: ");
 	assert_int_equal(help_filter_count("near"), before);
 	assert_true(help_has_clsact("near"));
@@ -532,8 +531,6 @@ static void without_perfmon(void)
 
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
 	assert_true(enforcer_attach(enforcer, "near", MODE_TC) < 0);
-	puts(enforcer->error);
-	fprintf(stderr, "%s\n", enforcer->error);
 	assert_error_has(enforcer, "what this process lacks: CAP_PERFMON");
 }
 
