@@ -61,19 +61,23 @@ static int split(const char *text, char plain[static HOST_TEXT_MAX],
 	return 0;
 }
 
-/* Stricter than the resolver, to which "1" is 0.0.0.1 and "010.0.0.1" is 8.0.0.1. */
+/*
+ * Stricter than the resolver, to which "1" is 0.0.0.1 and "010.0.0.1" is 8.0.0.1. Neither does an
+ * IPv4-mapped address go: its socket would reach neither family's addresses.
+ */
 bool target_source_is_valid(const char *text)
 {
 	char plain[HOST_TEXT_MAX], bare[HOST_TEXT_MAX];
+	bool has_zone, is_ipv6;
 	Address address;
-	size_t length;
 
-	if (split(text, plain, bare) < 0 || address_parse(bare, &address) < 0)
+	if (split(text, plain, bare) < 0 || bare[0] == '[' || address_parse(bare, &address) < 0)
 		return false;
-	length = strlen(bare);
-	if (plain[length] == '\0')
-		return bare[0] != '[';
-	return !address_is_ipv4(&address) && plain[length + 1] != '\0';
+	is_ipv6 = strchr(bare, ':') != NULL;
+	if (is_ipv6 && address_is_ipv4(&address))
+		return false;
+	has_zone = plain[strlen(bare)] == '%';
+	return !has_zone || (is_ipv6 && plain[strlen(bare) + 1] != '\0');
 }
 
 /* Runs the resolver; TEXT may be in brackets. */
