@@ -106,8 +106,10 @@ static bool is_null_device(const char *path)
 	return stat(path, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-/* Reads one file into BUILDER. Returns 0, -ENOENT (not said), -EINVAL (cannot be read: said) or
- * -ENOMEM. */
+/*
+ * Reads one file into BUILDER. Returns 0, -ENOENT (which is not said), -EINVAL (it cannot be read,
+ * and that is said) or -ENOMEM.
+ */
 static int add_file(ConfigBuilder *builder, const char *path, Diagnostics *diagnostics)
 {
 	_cleanup_free_ char *text = NULL;
@@ -168,10 +170,9 @@ static int add_drop_ins(ConfigBuilder *builder, const char *directory, bool is_d
 		if (is_null_device(path))
 			continue;
 		r = add_file(builder, path, diagnostics);
-		if (r == -ENOENT) {
+		if (r == -ENOENT)
 			diagnostics_add(diagnostics, SEVERITY_ERROR, path,
 					"is a link to nowhere, or was removed just now");
-		}
 		if (r != -ENOMEM)
 			r = 0;
 	}
