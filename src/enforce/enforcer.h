@@ -29,10 +29,12 @@ typedef struct EnforcerOps {
 	int (*set_policy)(Enforcer *enforcer, const Config *config);
 	int (*set_clients)(Enforcer *enforcer, const ClientSet *clients);
 	int (*apply)(Enforcer *enforcer, const EntryChanges *changes);
-	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_mono_ns);
+	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key,
+			 uint64_t *ret_mono_ns);
 	int (*attach)(Enforcer *enforcer, const char *interface, Mode mode);
 	int (*detach)(Enforcer *enforcer, const char *interface);
-	int (*counters)(Enforcer *enforcer, const char *interface, struct spale_counters *ret_counters);
+	int (*counters)(Enforcer *enforcer, const char *interface,
+			struct spale_counters *ret_counters);
 	int (*knock_fd)(Enforcer *enforcer);
 	int (*consume_knocks)(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
 } EnforcerOps;
@@ -77,20 +79,29 @@ int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 
 /*
  * Attaches to an interface, after the maps have been filled. Never replaces somebody else's
- * program. -ENODEV: no such interface; -EALREADY: it is attached; -EBUSY: somebody holds the hook (the
- * sentence says who); -ENOTSUP: not possible there (XDP on a device without Ethernet headers).
+ * program. For the other calls the interface keeps the name that it has here, even if it vanishes
+ * or is renamed.
+ * -EINVAL: no policy is in force yet; -ENODEV: no such interface; -EALREADY: it is attached;
+ * -EBUSY: somebody holds the hook or stands before us (the sentence says who); -ENOTSUP: not
+ * possible there (XDP on a device without Ethernet headers); -ENOSPC: SPALE_SLOTS are attached.
  */
 int enforcer_attach(Enforcer *enforcer, const char *interface, Mode mode);
 
-/* Detaches; removes a qdisc only if this process made it and nobody else uses it. */
+/*
+ * Detaches; removes a qdisc only if this process made it and nobody else uses it. An interface that
+ * has vanished is fine. -ENOENT: not attached.
+ */
 int enforcer_detach(Enforcer *enforcer, const char *interface);
 
-/* The counters of an attached interface, summed over the CPUs. */
+/* The counters of an attached interface, summed over the CPUs. -ENOENT: not attached. */
 int enforcer_counters(Enforcer *enforcer, const char *interface,
 		      struct spale_counters *ret_counters);
 
 /* Descriptor that polls readable when knocks wait; owned by the enforcer. */
 int enforcer_knock_fd(Enforcer *enforcer);
 
-/* Hands over the knocks that wait. Returns how many, or a negative errno. */
+/*
+ * Hands over the knocks that wait, up to a few hundred: when there are more, the descriptor stays
+ * readable. Returns how many, or a negative errno.
+ */
 int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
