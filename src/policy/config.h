@@ -103,8 +103,7 @@ DEFINE_CLEANUP(Config, config_free)
 /* Collects what files and options say; config_builder_finish() makes the Config of it. */
 typedef struct ConfigBuilder ConfigBuilder;
 
-/* Relative paths in files and options are taken relative to DIRECTORY (absolute). NULL: no memory.
- */
+/* Relative paths are taken relative to DIRECTORY (absolute). NULL: no memory. */
 ConfigBuilder *config_builder_new(const char *directory);
 void config_builder_free(ConfigBuilder *builder);
 DEFINE_CLEANUP(ConfigBuilder, config_builder_free)

@@ -138,8 +138,11 @@ int ini_parse(const char *file, const char *text, size_t size, Diagnostics *diag
 					  .callback = callback,
 					  .userdata = userdata};
 	const char *position = text;
-	const char *end = text + size;
+	const char *end;
 
+	if (size == 0)
+		return 0;
+	end = text + size;
 	if (size >= sizeof(byte_order_mark) &&
 	    memcmp(text, byte_order_mark, sizeof(byte_order_mark)) == 0) {
 		diagnostics_add(

@@ -4,9 +4,11 @@
  * grammar's business (policy/grammar.h).
  *
  * - "# …" and "; …" at the start of a line are comments; in a section nothing behind a value is
- *   one. Before the first section (spale 0.3's flat form) " #" behind a value begins a comment.
- * - White space around keys and values is dropped. A line may be as long as the file.
- * - NUL bytes, lines that are neither, and an unclosed "[" are errors.
+ *   one. Before the first section (spale 0.3's flat form) "#" anywhere in a value begins a comment.
+ * - White space around keys and values is dropped, a carriage return at the end of a line too. A
+ *   line may be as long as the file. A byte order mark is left out, with a warning.
+ * - NUL bytes, lines that are neither, and headers that are not "[NAME]" are errors. What stands
+ *   between such a header and the next one is not handed on.
  *
  * Pure; the text is untrusted.
  */
