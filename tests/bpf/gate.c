@@ -247,6 +247,23 @@ static void read_counters(Gate *gate, uint32_t slot, struct spale_counters *ret_
 	free(each);
 }
 
+void gate_counters(Gate *gate, struct spale_counters *ret_counters)
+{
+	read_counters(gate, GATE_SLOT, ret_counters);
+}
+
+struct spale_counters gate_counted(Gate *gate, const struct spale_counters *before)
+{
+	struct spale_counters counted;
+
+	gate_counters(gate, &counted);
+	for (int i = 0; i < SPALE_REASONS_MAX; i++) {
+		counted.packets[i] -= before->packets[i];
+		counted.would_drop[i] -= before->would_drop[i];
+	}
+	return counted;
+}
+
 bool gate_is_tidy(Gate *gate)
 {
 	static const struct spale_counters none;
@@ -265,9 +282,8 @@ static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_
 	static uint8_t frame[PACKET_MAX];
 	struct __sk_buff skb = {.ifindex = gate->ifindex, .gso_segs = segments};
 	struct xdp_md xdp = {.ingress_ifindex = gate->ifindex, .data_end = packet->length};
-	struct spale_counters before, after;
+	struct spale_counters before;
 	Outcome outcome = {0};
-	uint64_t *counted = (uint64_t *)&outcome.counted;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->bytes,
 		    .data_size_in = packet->length, .data_out = frame,
 		    .data_size_out = sizeof(frame), .repeat = 1);
@@ -275,16 +291,14 @@ static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_
 
 	opts.ctx_in = gate->xdp ? (void *)&xdp : (void *)&skb;
 	opts.ctx_size_in = gate->xdp ? sizeof(xdp) : sizeof(skb);
-	read_counters(gate, GATE_SLOT, &before);
+	gate_counters(gate, &before);
 	r = bpf_prog_test_run_opts(program, &opts);
 	if (r < 0) {
 		fprintf(stderr, "%s, a frame of %zu bytes: ", gate->name, packet->length);
 		die("BPF_PROG_TEST_RUN", r);
 	}
-	read_counters(gate, GATE_SLOT, &after);
 
-	for (size_t i = 0; i < sizeof(after) / sizeof(*counted); i++)
-		counted[i] = ((uint64_t *)&after)[i] - ((uint64_t *)&before)[i];
+	outcome.counted = gate_counted(gate, &before);
 	outcome.changed = opts.data_size_out != packet->length ||
 			  memcmp(frame, packet->bytes, packet->length);
 	outcome.passed = opts.retval == (gate->xdp ? (uint32_t)XDP_PASS : TC_PASS);

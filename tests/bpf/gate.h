@@ -73,6 +73,10 @@ Outcome gate_run(Gate *gate, const struct packet *packet);
 Outcome gate_run_segments(Gate *gate, const struct packet *packet, uint32_t segments);
 Outcome gate_run_tagged(Gate *gate, const struct packet *packet, uint16_t tag);
 
+/* What moved in the gate's slot since BEFORE was read, whoever ran the program. */
+void gate_counters(Gate *gate, struct spale_counters *ret_counters);
+struct spale_counters gate_counted(Gate *gate, const struct spale_counters *before);
+
 /* Whether exactly this happened: the verdict, COUNT in the one counter of REASON, nothing else. */
 bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only, uint64_t count);
 

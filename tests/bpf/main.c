@@ -44,6 +44,10 @@ int main(void)
 	rows_run(&bench, bounds_rows, bounds_row_count);
 	rows_run(&bench, decide_rows, decide_row_count);
 	rows_run(&bench, knock_rows, knock_row_count);
+	bounds_run(&bench);
+	policy_run(&bench);
+	knocks_run(&bench);
+	devices_run(&bench);
 
 	check(gate_is_tidy(&bench.tc) && gate_is_tidy(&bench.xdp) && gate_is_tidy(&bench.bare),
 	      "something was counted in another slot");

@@ -88,8 +88,8 @@ extern const size_t knock_row_count;
 void rows_run(struct bench *bench, const struct row *rows, size_t count);
 
 /* Sequences. Each calls check() for what it finds. */
-void cuts_run(struct bench *bench);    /* packets that end anywhere */
-void ports_run(struct bench *bench);   /* sets of ports, time, segments */
+void bounds_run(struct bench *bench);  /* packets that end anywhere, headers far behind */
+void policy_run(struct bench *bench);  /* sets of ports, time, segments */
 void knocks_run(struct bench *bench);  /* repetitions, limits, the ring */
 void devices_run(struct bench *bench); /* frames from real devices */
 
