@@ -151,6 +151,7 @@ static Exit usage(void)
 int main(int argc, char *argv[])
 {
 	Options options;
+	Exit result;
 	int r;
 
 	r = process_forbid_dumps();
@@ -169,7 +170,8 @@ int main(int argc, char *argv[])
 		puts("spale-send " SPALE_VERSION);
 		return EXIT_SENT;
 	case COMMAND_SEND:
-		return knock(&options);
+		result = knock(&options);
+		return result == EXIT_USAGE ? usage() : result;
 	case COMMAND_CREATE:
 	case COMMAND_LIST:
 	case COMMAND_SHOW:
@@ -179,6 +181,6 @@ int main(int argc, char *argv[])
 	}
 	r = profile_commands_run(&options);
 	if (r == -EINVAL)
-		return EXIT_USAGE;
+		return usage();
 	return r < 0 ? EXIT_FAILED : EXIT_SENT;
 }
