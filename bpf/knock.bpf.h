@@ -33,13 +33,19 @@ struct knock_head {
 	struct client_key sender;
 };
 
-/* Does this host take knocks at the address? */
+/*
+ * Does this host take knocks at the address? Never at an IPv4-mapped one of IPv6, which no host
+ * has, and which would look like IPv4's in the map.
+ */
 static __always_inline bool knock_is_address(const struct spale_settings *policy,
 					     const struct flow *flow)
 {
 	__u32 any = flow->family == SPALE_IPV4 ? SPALE_KNOCK_ANY4 : SPALE_KNOCK_ANY6;
 	struct address key;
 
+	if (flow->family == SPALE_IPV6 && !flow->destination[0] && !flow->destination[1] &&
+	    flow->destination[2] == bpf_htonl(0xffff))
+		return false;
 	if (policy->flags & any)
 		return true;
 	__builtin_memcpy(key.bytes, flow->destination, sizeof(key.bytes));
