@@ -109,15 +109,22 @@ static Reading read_ipv4(Bytes bytes, Packet *packet)
 	return READ_PORTS;
 }
 
-static Reading read_ipv6(Bytes bytes, Packet *packet)
+/* ::ffff:a.b.c.d, which is no host's address. */
+static bool is_mapped(const uint8_t *address)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(address, mapped, sizeof(mapped)) == 0;
+}
+
+static Reading read_ipv6(Bytes bytes, Packet *packet)
+{
 	const uint8_t *header = bytes.at;
 	size_t length;
 
 	if (bytes.left < 40 || header[0] / 16 != 6)
 		return READ_BAD_HEADER;
-	if (memcmp(header + 8, mapped, sizeof(mapped)) == 0)
+	if (is_mapped(header + 8))
 		return READ_MAPPED_SOURCE;
 	length = big_endian_16(header + 4);
 	take(&bytes, 40);
@@ -285,6 +292,8 @@ static const uint8_t *knock_of(const Oracle *oracle, const Packet *packet)
 	bool taken = packet->destination.ipv4 ? oracle->knock_any4 : oracle->knock_any6;
 
 	if (packet->protocol != 17 || !oracle->knock_ports[packet->destination_port])
+		return NULL;
+	if (!packet->destination.ipv4 && is_mapped(packet->destination.bytes))
 		return NULL;
 	if (packet->fragmented || packet->l4.left < 8 + 97 || big_endian_16(udp + 4) != 8 + 97)
 		return NULL;

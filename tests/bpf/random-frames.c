@@ -38,7 +38,9 @@ static void put_16(uint8_t *at, size_t value)
 
 static void add_ethernet(Frame *frame, Random *random, unsigned type)
 {
-	static const uint8_t tag_counts[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4};
+	static const uint8_t tag_counts[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+					     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+					     0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4};
 	size_t tags = tag_counts[random_below(random, COUNT(tag_counts))];
 	uint8_t *at;
 
@@ -108,52 +110,53 @@ static void add_chain(Frame *frame, Random *random, uint8_t *first, uint8_t prot
 		add_extension(frame, random, types[i], types[i + 1]);
 }
 
-static void put_ports(uint8_t *at, const Scenario *scenario, Random *random)
+static void put_ports(uint8_t *at, const Scenario *scenario, Random *random, uint16_t port)
 {
 	put_16(at, random_percent(random, 20) ? scenario_port(scenario, random)
 					      : random_below(random, 65536));
-	put_16(at + 2, scenario_port(scenario, random));
+	put_16(at + 2, port);
 }
 
 /* A knock, or what a scanner takes for one. */
-static void add_knock(Frame *frame, const Scenario *scenario, Random *random)
+static void add_knock(Frame *frame, const Scenario *scenario, Random *random, uint16_t port)
 {
 	const Oracle *oracle = &scenario->oracle;
 	uint8_t *at = append(frame, 8 + SPALE_FORMAT1_SIZE), *payload = at + 8;
 
-	put_ports(at, scenario, random);
 	if (random_percent(random, 90))
-		put_16(at + 2, scenario->ports[random_below(random, 3)]);
+		port = scenario->ports[random_below(random, SCENARIO_KNOCK_PORTS)];
+	put_ports(at, scenario, random, port);
 	put_16(at + 4, 8 + SPALE_FORMAT1_SIZE);
 	random_fill(random, payload, 32);
 	if (oracle->client_count > 0 && random_percent(random, 90))
 		memcpy(payload, oracle->clients[random_below(random, oracle->client_count)], 32);
 	memcpy(payload + 32, scenario->encs[random_below(random, COUNT(scenario->encs))], 32);
-	payload[96] = (uint8_t)random_below(random, 3);
+	payload[SPALE_FORMAT1_SIZE - 1] = (uint8_t)random_below(random, 3);
 	if (random_percent(random, 10))
 		payload[random_below(random, SPALE_FORMAT1_SIZE)] ^= 1;
 }
 
-static void add_transport(Frame *frame, const Scenario *scenario, Random *random, uint8_t protocol)
+static void add_transport(Frame *frame, const Scenario *scenario, Random *random, const Aim *aim,
+			  uint8_t protocol)
 {
 	static const uint8_t flags[] = {0x02, 0x02, 0x02, 0x12, 0x10, 0x04, 0x11, 0xc2, 0x03, 0};
 	uint8_t *at;
 
-	if (protocol == IPPROTO_UDP && random_percent(random, 45)) {
-		add_knock(frame, scenario, random);
+	if (protocol == IPPROTO_UDP && random_percent(random, aim->at_grant ? 15 : 60)) {
+		add_knock(frame, scenario, random, aim->port);
 	} else if (protocol == IPPROTO_UDP) {
 		at = append(frame, 8 + random_below(random, 120));
-		put_ports(at, scenario, random);
+		put_ports(at, scenario, random, aim->port);
 		put_16(at + 4, frame->size - (size_t)(at - frame->bytes));
 	} else if (protocol == IPPROTO_TCP) {
 		at = append(frame, 20 + random_below(random, 30));
-		put_ports(at, scenario, random);
+		put_ports(at, scenario, random, aim->port);
 		at[12] = 0x50;
 		at[13] = flags[random_below(random, COUNT(flags))];
 	} else {
 		at = append(frame, 8 + random_below(random, 30));
 		random_fill(random, at, 8);
-		put_ports(at, scenario, random);
+		put_ports(at, scenario, random, aim->port);
 	}
 }
 
@@ -181,9 +184,8 @@ static void add_ipv4(Frame *frame, const Scenario *scenario, Random *random)
 	size_t words = random_percent(random, 25) ? random_below(random, 11) : 0;
 	size_t begin = frame->size;
 	uint8_t *header = append(frame, 20 + words * 4);
-	OracleAddress source = scenario_source(scenario, random, true);
-	OracleAddress destination = scenario_destination(scenario, random, true);
-	uint8_t protocol = random_protocol(random);
+	Aim aim = scenario_aim(scenario, random, true);
+	uint8_t protocol = aim.protocol ? aim.protocol : random_protocol(random);
 
 	header[0] = (uint8_t)(0x45 + words);
 	if (random_percent(random, 2))
@@ -196,12 +198,12 @@ static void add_ipv4(Frame *frame, const Scenario *scenario, Random *random)
 	else if (random_percent(random, 30))
 		put_16(header + 6, 0x4000);
 	header[8] = 64;
-	memcpy(header + 12, source.bytes, 4);
-	memcpy(header + 16, destination.bytes, 4);
+	memcpy(header + 12, aim.source.bytes, 4);
+	memcpy(header + 16, aim.destination.bytes, 4);
 	if (words > 0 && random_percent(random, 50))
 		random_fill(random, header + 20, words * 4);
 	add_chain(frame, random, header + 9, protocol, true);
-	add_transport(frame, scenario, random, protocol);
+	add_transport(frame, scenario, random, &aim, protocol);
 	put_16(header + 2, told_length(random, frame->size - begin));
 }
 
@@ -210,28 +212,26 @@ static void add_ipv6(Frame *frame, const Scenario *scenario, Random *random)
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	uint8_t *header = append(frame, 40);
 	size_t begin = frame->size;
-	OracleAddress source = scenario_source(scenario, random, false);
-	OracleAddress destination = scenario_destination(scenario, random, false);
-	uint8_t protocol = random_protocol(random);
+	Aim aim = scenario_aim(scenario, random, false), mapped_aim;
+	uint8_t protocol = aim.protocol ? aim.protocol : random_protocol(random);
 
 	header[0] = 0x60;
 	if (random_percent(random, 20))
 		random_fill(random, header + 1, 3);
 	header[7] = 64;
-	memcpy(header + 8, source.bytes, 16);
-	memcpy(header + 24, destination.bytes, 16);
+	memcpy(header + 8, aim.source.bytes, 16);
+	memcpy(header + 24, aim.destination.bytes, 16);
+	mapped_aim = scenario_aim(scenario, random, true);
 	if (random_percent(random, 3)) {
-		source = scenario_source(scenario, random, true);
 		memcpy(header + 8, mapped, 12);
-		memcpy(header + 20, source.bytes, 4);
+		memcpy(header + 20, mapped_aim.source.bytes, 4);
 	}
 	if (random_percent(random, 3)) {
-		destination = scenario_destination(scenario, random, true);
 		memcpy(header + 24, mapped, 12);
-		memcpy(header + 36, destination.bytes, 4);
+		memcpy(header + 36, mapped_aim.destination.bytes, 4);
 	}
 	add_chain(frame, random, header + 6, protocol, false);
-	add_transport(frame, scenario, random, protocol);
+	add_transport(frame, scenario, random, &aim, protocol);
 	put_16(header + 4, told_length(random, frame->size - begin));
 }
 

@@ -155,7 +155,7 @@ static void make_ports(Scenario *scenario, Random *random)
 		scenario->ports[i] = port;
 		for (size_t j = 0; j < sizeof(protocols); j++)
 			oracle->protected_ports[protocols[j]][port] = random_percent(random, 75);
-		if (i < 3)
+		if (i < SCENARIO_KNOCK_PORTS)
 			oracle->knock_ports[port] = true;
 	}
 	if (random_percent(random, 5))
@@ -175,6 +175,8 @@ static void make_knocks(Scenario *scenario, Random *random)
 	oracle->client_count = random_below(random, ORACLE_CLIENTS + 1);
 	random_fill(random, oracle->clients, sizeof(oracle->clients));
 	random_fill(random, scenario->encs, sizeof(scenario->encs));
+	for (size_t i = 0; i < 4; i++)
+		scenario->knockers[i] = random_address(random, i % 2);
 
 	/* One limit at a time: which of several is asked first is told apart, what a refusal by a
 	 * later one costs at an earlier one is nobody's business. */
@@ -394,23 +396,7 @@ static OracleAddress near_prefix(const OraclePrefix *prefix, Random *random)
 	return address;
 }
 
-OracleAddress scenario_source(const Scenario *scenario, Random *random, bool ipv4)
-{
-	const Oracle *oracle = &scenario->oracle;
-	const OraclePrefix *prefix = NULL;
-
-	for (int tries = 0; tries < 8; tries++) {
-		if (random_percent(random, 75) && oracle->grant_count > 0)
-			prefix = &oracle->grants[random_below(random, oracle->grant_count)].source;
-		else if (oracle->allowed_count > 0)
-			prefix = &oracle->allowed[random_below(random, oracle->allowed_count)];
-		if (prefix && prefix->address.ipv4 == ipv4)
-			return near_prefix(prefix, random);
-	}
-	return random_address(random, ipv4);
-}
-
-OracleAddress scenario_destination(const Scenario *scenario, Random *random, bool ipv4)
+static OracleAddress make_destination(const Scenario *scenario, Random *random, bool ipv4)
 {
 	const Oracle *oracle = &scenario->oracle;
 
@@ -422,6 +408,43 @@ OracleAddress scenario_destination(const Scenario *scenario, Random *random, boo
 			return *address;
 	}
 	return random_address(random, ipv4);
+}
+
+Aim scenario_aim(const Scenario *scenario, Random *random, bool ipv4)
+{
+	const Oracle *oracle = &scenario->oracle;
+	Aim aim = {
+		.source = random_address(random, ipv4),
+		.destination = make_destination(scenario, random, ipv4),
+		.port = scenario_port(scenario, random),
+	};
+
+	if (random_percent(random, 20)) {
+		/* Another host of the same network now and then. */
+		aim.source = scenario->knockers[random_below(random, 2) * 2 + ipv4];
+		if (random_percent(random, 30))
+			aim.source.bytes[ipv4 ? 3 : 8 + random_below(random, 8)] ^= 1;
+		aim.protocol = IPPROTO_UDP;
+	} else if (oracle->grant_count > 0 && random_percent(random, 75)) {
+		const OracleGrant *grant =
+			&oracle->grants[random_below(random, oracle->grant_count)];
+
+		if (grant->source.address.ipv4 != ipv4)
+			return aim;
+		aim.source = near_prefix(&grant->source, random);
+		aim.at_grant = random_percent(random, 85);
+		if (aim.at_grant) {
+			aim.protocol = grant->protocol;
+			aim.port = grant->port;
+		}
+	} else if (oracle->allowed_count > 0 && random_percent(random, 60)) {
+		const OraclePrefix *prefix =
+			&oracle->allowed[random_below(random, oracle->allowed_count)];
+
+		if (prefix->address.ipv4 == ipv4)
+			aim.source = near_prefix(prefix, random);
+	}
+	return aim;
 }
 
 uint16_t scenario_port(const Scenario *scenario, Random *random)
