@@ -22,8 +22,8 @@
 int pem_parse_private(const char *text, size_t size, Secret *ret_key);
 
 /*
- * Finds the first X25519 public key. Returns as above, and -EKEYREJECTED for one that is not canonical
- * or of small order.
+ * Finds the first X25519 public key. Returns as above, and -EKEYREJECTED for one that is not
+ * canonical or of small order.
  */
 int pem_parse_public(const char *text, size_t size, PublicKey *ret_key);
 

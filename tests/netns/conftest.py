@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lib import netns, packets
+from lib import client, netns, packets
 from lib.daemon import Keys, Spaled
 from lib.services import Services
 
@@ -78,3 +78,17 @@ def daemon(make_daemon, mode, shared_keys):
 def own_daemon(make_daemon, mode):
     """The same with keys of its own, for tests that add, change or remove clients."""
     return make_daemon(mode)
+
+
+@pytest.fixture(scope="session")
+def net(tmp_path_factory):
+    """The network of the tests that need no daemon, only spale-send."""
+    netns.remove_stale()
+    with contextlib.closing(client.Net(tmp_path_factory.mktemp("etc"))) as network:
+        yield network
+
+
+@pytest.fixture
+def user(net, tmp_path):
+    """Somebody in it with a home directory, a key, and spale-send."""
+    return client.User(net, tmp_path)
