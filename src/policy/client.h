@@ -34,6 +34,7 @@ typedef struct Client {
 	bool has_allowed_sources;
 } Client;
 
+/* The rule of util/name.h. */
 bool client_name_is_valid(const char *name);
 
 typedef struct ClientSet ClientSet;
