@@ -340,7 +340,7 @@ static int ebpf_attach(Enforcer *enforcer, const char *name, Mode mode)
 	error = attach_begin(enforcer, program_fd, &interface, mode, &instance->attachment);
 	if (error < 0)
 		return error;
-	strcpy(instance->name, interface.name);
+	memcpy(instance->name, interface.name, sizeof(instance->name));
 	return 0;
 }
 

@@ -49,7 +49,7 @@ DEFINE_CLEANUP(KernelPolicy, kernel_policy_free)
 int kernel_policy_make(Enforcer *report, const Config *config, const PrefixUse *use,
 		       KernelPolicy **ret_policy);
 
-/* SETTINGS of POLICY with the masks that USE still asks for now, and no others. */
+/* SETTINGS of POLICY with the masks that USE asks for at this moment, and no others. */
 struct spale_settings kernel_policy_settings(const KernelPolicy *policy, const PrefixUse *use);
 
 /*
@@ -62,4 +62,5 @@ int kernel_policy_step(const PolicyMaps *maps, const KernelPolicy *from, const K
 /* Whether KEY's family and prefix length are in force. */
 bool kernel_policy_has_mask(const KernelPolicy *policy, const struct spale_grant_key *key);
 
+/* The family of a grant's source. */
 enum spale_family kernel_policy_family(const struct spale_grant_key *key);

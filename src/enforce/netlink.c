@@ -62,6 +62,13 @@ static int mnl_error(int error)
 	return MNL_CB_ERROR;
 }
 
+/* A string that is not one stays empty. */
+static void copy_string(const struct nlattr *attribute, char *to, size_t size)
+{
+	if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
+		snprintf(to, size, "%s", mnl_attr_get_str(attribute));
+}
+
 /* ---- interfaces -------------------------------------------------------------------------- */
 
 /* An interface may have a native and a generic program at a time (then PROG_ID says nothing). */
@@ -99,10 +106,7 @@ static int on_interface(const struct nlmsghdr *message, void *userdata)
 	{
 		switch (mnl_attr_get_type(attribute)) {
 		case IFLA_IFNAME:
-			if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0 ||
-			    mnl_attr_get_payload_len(attribute) > sizeof(interface->name))
-				return mnl_error(-EPROTO);
-			strcpy(interface->name, mnl_attr_get_str(attribute));
+			copy_string(attribute, interface->name, sizeof(interface->name));
 			break;
 		case IFLA_XDP:
 			read_xdp(attribute, interface);
@@ -160,12 +164,6 @@ static void filter_list_done(FilterList *list)
 {
 	free(list->filters);
 	*list = (FilterList){0};
-}
-
-static void copy_string(const struct nlattr *attribute, char *to, size_t size)
-{
-	if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
-		snprintf(to, size, "%s", mnl_attr_get_str(attribute));
 }
 
 static void read_bpf_options(const struct nlattr *nest, NetlinkFilter *filter)

@@ -80,16 +80,17 @@ static void missing_capabilities(char *text, size_t size)
 		{" CAP_NET_ADMIN", CAP_NET_ADMIN, false},
 		{" CAP_PERFMON", CAP_PERFMON, true},
 	};
+	size_t used = 0;
 	uint64_t have;
 
 	text[0] = '\0';
 	if (syscall(SYS_capget, &header, data) < 0)
 		return;
 	have = data[0].effective | (uint64_t)data[1].effective << 32;
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(needed) && used < size; i++)
 		if (!(have & 1ULL << needed[i].bit) &&
 		    !(needed[i].admin_will_do && have & 1ULL << CAP_SYS_ADMIN))
-			strncat(text, needed[i].name, size - strlen(text) - 1);
+			used += (size_t)snprintf(text + used, size - used, "%s", needed[i].name);
 }
 
 /* Tells that WHAT failed with ERROR, and what may be done about it. Returns ERROR. */

@@ -172,17 +172,6 @@ void help_foreign_filter(const char *interface, int program_fd, uint32_t priorit
 	assert_int_equal(bpf_tc_attach(&hook, &options), 0);
 }
 
-int help_tcx_count(const char *interface)
-{
-	uint32_t ids[64];
-	LIBBPF_OPTS(bpf_prog_query_opts, options, .prog_ids = ids, .prog_cnt = ARRAY_SIZE(ids));
-
-	if (bpf_prog_query_opts((int)if_nametoindex(interface), (enum bpf_attach_type)46,
-				&options) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return (int)options.prog_cnt;
-}
-
 size_t help_filter_count(const char *interface)
 {
 	_cleanup_free_ NetlinkFilter *filters = NULL;
@@ -195,6 +184,29 @@ size_t help_filter_count(const char *interface)
 	for (size_t i = 0; i < count; i++)
 		real += filters[i].handle != 0;
 	return real;
+}
+
+/* Of Linux 6.6; Debian 12's headers are older. */
+#define TCX_INGRESS ((enum bpf_attach_type)46)
+
+size_t help_tc_count(const char *interface)
+{
+	uint32_t ids[64];
+	LIBBPF_OPTS(bpf_prog_query_opts, options, .prog_ids = ids, .prog_cnt = ARRAY_SIZE(ids));
+
+	if (bpf_prog_query_opts((int)if_nametoindex(interface), TCX_INGRESS, &options) == 0)
+		return options.prog_cnt;
+	return errno == EINVAL ? help_filter_count(interface) : 0;
+}
+
+int help_foreign_tc(const char *interface, int program_fd)
+{
+	int link_fd =
+		bpf_link_create(program_fd, (int)if_nametoindex(interface), TCX_INGRESS, NULL);
+
+	if (link_fd < 0)
+		help_foreign_filter(interface, program_fd, 7, BPF_TC_INGRESS);
+	return link_fd;
 }
 
 bool help_has_clsact(const char *interface)

@@ -21,6 +21,20 @@
 #define HELP_UDP_PORT	5353
 #define HELP_KNOCK_PORT 55555
 
+/* That a call of an enforcer succeeds; else its sentence says why. */
+#define assert_done(enforcer, call)                                                                \
+	do {                                                                                       \
+		if ((call) != 0)                                                                   \
+			fail_msg("%s: %s", #call, enforcer_error(enforcer));                       \
+	} while (0)
+
+/* That the last failure's sentence has these words. */
+#define assert_error_has(enforcer, text)                                                           \
+	do {                                                                                       \
+		if (!strstr(enforcer_error(enforcer), text))                                       \
+			fail_msg("\"%s\" lacks \"%s\"", enforcer_error(enforcer), text);           \
+	} while (0)
+
 /* Enters a new network namespace with the veth pair "near" and "far", both up. */
 int help_enter_namespace(void **state);
 
@@ -52,9 +66,16 @@ int help_foreign_program(const char *name, bool xdp);
 void help_foreign_filter(const char *interface, int program_fd, uint32_t priority,
 			 uint32_t attach_point);
 
-/* How many programs the chain (tcx) or the clsact filter list (ingress) of an interface has. */
-int help_tcx_count(const char *interface);
+/* How many clsact filters are at the ingress of an interface. */
 size_t help_filter_count(const char *interface);
+
+/* How many programs: in the tcx chain where the kernel has it, else as clsact filters. */
+size_t help_tc_count(const char *interface);
+
+/* Puts a program there, behind all others. Returns what keeps it there, or -1: it stays by itself.
+ */
+int help_foreign_tc(const char *interface, int program_fd);
+
 bool help_has_clsact(const char *interface);
 
 /* Id of the XDP program on an interface, 0: none. */

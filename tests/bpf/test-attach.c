@@ -29,23 +29,11 @@
 
 #define CAPABILITIES_SPALED (1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_PERFMON)
 
-#define assert_done(enforcer, call)                                                                \
-	do {                                                                                       \
-		if ((call) != 0)                                                                   \
-			fail_msg("%s: %s", #call, enforcer_error(enforcer));                       \
-	} while (0)
-
-#define assert_error_has(enforcer, text)                                                           \
-	do {                                                                                       \
-		if (!strstr(enforcer_error(enforcer), text))                                       \
-			fail_msg("\"%s\" lacks \"%s\"", enforcer_error(enforcer), text);           \
-	} while (0)
-
 /* Each test leaves "near" as it found it. */
 static int check_clean(void **state)
 {
 	(void)state;
-	if (help_tcx_count("near") == 0 && help_xdp_id("near") == 0 && !help_has_clsact("near"))
+	if (help_tc_count("near") == 0 && help_xdp_id("near") == 0 && !help_has_clsact("near"))
 		return 0;
 	print_error("something is left on the interface\n");
 	return -1;
@@ -181,7 +169,7 @@ static void test_renamed_interface(void **state)
 	assert_int_equal(enforcer_attach(enforcer, "one", MODE_TC), -EALREADY);
 	assert_error_has(enforcer, "has another name now");
 	assert_done(enforcer, enforcer_detach(enforcer, "one"));
-	assert_int_equal(help_tcx_count("two"), 0);
+	assert_int_equal(help_tc_count("two"), 0);
 	assert_true(help_run("ip link del two"));
 }
 
@@ -199,7 +187,7 @@ static void test_slots_have_an_end(void **state)
 	}
 	assert_int_equal(enforcer_attach(enforcer, "s64", MODE_TC), -ENOSPC);
 	assert_string_equal(enforcer_error(enforcer), "s64: 64 interfaces are attached already");
-	assert_int_equal(help_tcx_count("s64"), 0);
+	assert_int_equal(help_tc_count("s64"), 0);
 	assert_done(enforcer, enforcer_detach(enforcer, "s17"));
 	assert_done(enforcer, enforcer_attach(enforcer, "s64", MODE_XDP));
 	assert_true(help_run("for i in $(seq 0 2 64); do ip link del s$i || exit 1; done"));
@@ -230,40 +218,79 @@ static void test_foreign_xdp_is_refused(void **state)
 	}
 }
 
-static void test_foreign_tcx_stays(void **state)
+static void test_foreign_tc_stays(void **state)
 {
-	_cleanup_close_ int foreign = help_foreign_program("foreign_tcx", false);
-	_cleanup_close_ int link = bpf_link_create(foreign, (int)if_nametoindex("near"),
-						   (enum bpf_attach_type)46, NULL);
+	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
+	_cleanup_close_ int link = help_foreign_tc("near", foreign);
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
 
 	(void)state;
-	assert_true(link >= 0);
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
-	assert_int_equal(help_tcx_count("near"), 2);
+	assert_int_equal(help_tc_count("near"), 2);
 	/* Ours is asked before the other: it denies. */
 	help_send_syn("far", HELP_TCP_PORT);
 	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 1), 1);
 	enforcer_free(TAKE_PTR(enforcer));
-	assert_int_equal(help_tcx_count("near"), 1);
+	assert_int_equal(help_tc_count("near"), 1);
+	if (link < 0)
+		assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
+/* Another process does something, and lives until kill_other(). Returns its id. */
+static pid_t spawn_other(int (*function)(void *userdata), void *userdata)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t other = fork();
+	assert_true(other >= 0);
+	if (other == 0) {
+		if (function(userdata) == 0 && write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return other;
+}
+
+static void kill_other(pid_t other)
+{
+	assert_int_equal(kill(other, SIGKILL), 0);
+	assert_int_equal(waitpid(other, NULL, 0), other);
+}
+
+static int attach_other(void *mode)
+{
+	/* Killed with it still in its hands. */
+	return enforcer_attach(help_enforcer_ready(), "near", *(Mode *)mode);
 }
 
 static void test_second_spaled_is_refused(void **state)
 {
-	_cleanup_enforcer_ Enforcer *first = help_enforcer_ready();
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	Mode mode = MODE_TC;
 
 	(void)state;
-	assert_done(first, enforcer_attach(first, "near", MODE_TC));
+	pid_t other = spawn_other(attach_other, &mode);
+	assert_int_equal(enforcer_attach(enforcer, "near", MODE_TC), -EBUSY);
+	assert_error_has(enforcer, "near is protected by another spaled already (");
+	assert_int_equal(help_tc_count("near"), 1);
+	kill_other(other);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_int_equal(help_tc_count("near"), 1);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	if (help_has_clsact("near")) /* without tcx the killed one left its qdisc */
+		assert_true(help_run("tc qdisc del dev near clsact"));
 
-	_cleanup_enforcer_ Enforcer *second = help_enforcer_ready();
-	assert_int_equal(enforcer_attach(second, "near", MODE_TC), -EBUSY);
-	assert_error_has(second, "near is protected by another spaled already");
-	assert_int_equal(help_tcx_count("near"), 1);
-	assert_done(first, enforcer_detach(first, "near"));
-
-	assert_done(first, enforcer_attach(first, "near", MODE_XDP));
-	assert_int_equal(enforcer_attach(second, "near", MODE_XDP), -EBUSY);
-	assert_error_has(second, "held by program spale_xdp (id ");
+	mode = MODE_XDP;
+	other = spawn_other(attach_other, &mode);
+	assert_int_equal(enforcer_attach(enforcer, "near", MODE_XDP), -EBUSY);
+	assert_error_has(enforcer, "held by program spale_xdp (id ");
+	kill_other(other);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
 }
 
 /* ---- clsact, as kernels without tcx have it ---------------------------------------------- */
@@ -408,26 +435,9 @@ static void test_clsact_place_is_taken(void **state)
 	assert_true(help_run("tc qdisc del dev near clsact"));
 }
 
-/* Another process attaches, and lives until it is killed. Returns its id. */
-static pid_t spawn_clsact(Clsact *clsact)
+static int clsact_begin_other(void *clsact)
 {
-	int ready[2];
-	char byte;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		if (clsact_begin(clsact) < 0)
-			_exit(1);
-		if (write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return child;
+	return clsact_begin(clsact);
 }
 
 static void test_clsact_of_another_spaled(void **state)
@@ -435,14 +445,13 @@ static void test_clsact_of_another_spaled(void **state)
 	_cleanup_clsact_ Clsact clsact = clsact_new();
 
 	(void)state;
-	pid_t living = spawn_clsact(&clsact);
+	pid_t other = spawn_other(clsact_begin_other, &clsact);
 	assert_int_equal(clsact_begin(&clsact), -EBUSY);
 	assert_error_has(&clsact.report, "near is protected by another spaled already (process ");
 	assert_int_equal(help_filter_count("near"), 1);
 
 	/* Killed, it leaves its filter, which ours takes the place of. */
-	assert_int_equal(kill(living, SIGKILL), 0);
-	assert_int_equal(waitpid(living, NULL, 0), living);
+	kill_other(other);
 	assert_int_equal(help_filter_count("near"), 1);
 	assert_done(&clsact.report, clsact_begin(&clsact));
 	assert_int_equal(help_filter_count("near"), 1);
@@ -568,7 +577,7 @@ int main(void)
 		clean_test(test_renamed_interface),
 		clean_test(test_slots_have_an_end),
 		clean_test(test_foreign_xdp_is_refused),
-		clean_test(test_foreign_tcx_stays),
+		clean_test(test_foreign_tc_stays),
 		clean_test(test_second_spaled_is_refused),
 		clean_test(test_clsact_takes_its_qdisc_along),
 		clean_test(test_clsact_leaves_a_foreign_qdisc),

@@ -15,12 +15,6 @@
 #include "util/address.h"
 #include "util/parse.h"
 
-#define assert_done(enforcer, call)                                                                \
-	do {                                                                                       \
-		if ((call) != 0)                                                                   \
-			fail_msg("%s: %s", #call, enforcer_error(enforcer));                       \
-	} while (0)
-
 /* ---- policy ------------------------------------------------------------------------------ */
 
 static bool port_is_set(enum spale_port_set set, uint16_t port)
@@ -64,7 +58,7 @@ static void test_nothing_is_in_force_at_first(void **state)
 	assert_int_equal(settings_now().abi, 0);
 	assert_int_equal(enforcer_attach(enforcer, "near", MODE_TC), -EINVAL);
 	assert_string_equal(enforcer_error(enforcer), "near: there is no policy to enforce yet");
-	assert_int_equal(help_tcx_count("near"), 0);
+	assert_int_equal(help_tc_count("near"), 0);
 }
 
 static void test_policy_reaches_the_maps(void **state)
