@@ -13,33 +13,37 @@ static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPR
 
 /* ---- making ------------------------------------------------------------------------------ */
 
-/* An address from a small world, so that things meet; link-local now and then. */
+/* An address from a small world, so that things meet; link-local now and then, or just not. */
 static OracleAddress random_address(Random *random, bool ipv4)
 {
 	OracleAddress address = {.ipv4 = ipv4};
+	bool local = random_percent(random, 15), near = random_percent(random, 60);
+	uint8_t *bytes = address.bytes;
 
-	if (ipv4) {
-		random_fill(random, address.bytes, 4);
-		if (random_percent(random, 15))
-			memcpy(address.bytes, (uint8_t[]){169, 254}, 2);
-		else if (random_percent(random, 80))
-			memcpy(address.bytes, (uint8_t[]){10, 0}, 2);
-		return address;
+	random_fill(random, bytes, ipv4 ? 4 : 16);
+	if (ipv4 && local) {
+		bytes[0] = 169;
+		if (near)
+			bytes[1] = 254;
+	} else if (ipv4 && near) {
+		memcpy(bytes, (uint8_t[]){10, 0}, 2);
+	} else if (local) {
+		bytes[0] = 0xfe;
+		bytes[1] |= 0x80;
+		if (near)
+			memcpy(bytes + 1, (uint8_t[]){0x80, 0, 0, 0, 0, 0, 0}, 7);
+	} else if (near) {
+		memcpy(bytes, (uint8_t[]){0x20, 1, 0xd, 0xb8, 0, 0}, 6);
+	} else if (random_percent(random, 30)) {
+		memset(bytes, 0, 12); /* ::a.b.c.d, which is not mapped */
 	}
-	random_fill(random, address.bytes, 16);
-	if (random_percent(random, 15))
-		memcpy(address.bytes, (uint8_t[]){0xfe, 0x80, 0, 0, 0, 0, 0, 0}, 8);
-	else if (random_percent(random, 80))
-		memcpy(address.bytes, (uint8_t[]){0x20, 1, 0xd, 0xb8, 0, 0}, 6);
-	else if (random_percent(random, 30))
-		memset(address.bytes, 0, 12); /* ::a.b.c.d, which is not mapped */
 	return address;
 }
 
 static bool is_link_local(const OracleAddress *address)
 {
 	return address->ipv4 ? address->bytes[0] == 169 && address->bytes[1] == 254
-			     : address->bytes[0] == 0xfe && address->bytes[1] == 0x80;
+			     : address->bytes[0] == 0xfe && address->bytes[1] / 64 == 2;
 }
 
 /* Clears what lies behind the prefix. */
