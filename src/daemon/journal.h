@@ -55,6 +55,7 @@ typedef struct JournalFields {
 /* Lines below LEVEL are left out from now on. */
 void journal_set_level(LogLevel level);
 
+/* Says that EVENT happened, on one line. */
 void journal_event(JournalEvent event, const JournalFields *fields);
 
 /* A plain line that is no event. */

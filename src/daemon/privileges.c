@@ -9,11 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "util/cleanup.h"
 #include "util/parse.h"
+#include "util/process.h"
 
 /* The largest number that is a user's or a group's; the one behind it means "unchanged". */
 #define ID_MAX (UINT32_MAX - 1)
@@ -92,15 +92,6 @@ int privileges_parse(const char *text, Privileges *ret_privileges, char **ret_er
 	return 0;
 }
 
-int privileges_hide_memory(void)
-{
-	const struct rlimit none = {0, 0};
-
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return -errno;
-	return 0;
-}
-
 /* glibc has no function for capset(2). */
 static int set_capabilities(void)
 {
@@ -133,5 +124,5 @@ int privileges_drop(const Privileges *privileges)
 	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0)
 		return -EPERM;
 	/* Changing the user made the memory as open as the system's default says. */
-	return privileges_hide_memory();
+	return process_forbid_dumps();
 }

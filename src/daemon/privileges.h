@@ -19,9 +19,6 @@ typedef struct Privileges {
  */
 int privileges_parse(const char *text, Privileges *ret_privileges, char **ret_error);
 
-/* No core dumps and no tracing by others, for there are keys in memory. 0 or a negative errno. */
-int privileges_hide_memory(void);
-
 /*
  * Becomes that user and group, with no other groups, exactly the three capabilities, and no new
  * privileges ever, and checks that there is no way back. Returns 0 or a negative errno; the process

@@ -18,6 +18,7 @@
 #include "daemon/state.h"
 #include "enforce/ebpf.h"
 #include "util/parse.h"
+#include "util/process.h"
 
 /*
  * A timer comes this much late: the coarse clock that grants are kept in lags by up to a tick
@@ -355,7 +356,7 @@ int service_run(const Options *options)
 	Privileges privileges = {0};
 	int r;
 
-	r = privileges_hide_memory();
+	r = process_forbid_dumps();
 	if (r < 0)
 		return fail(r, "core dumps cannot be turned off");
 	if (options->drop_privs) {
