@@ -38,7 +38,7 @@ typedef struct Slice {
 
 typedef struct Block {
 	Slice label;
-	Slice text;    /* both boundary lines and what is between them */
+	Slice body;    /* what is between the boundary lines */
 	bool complete; /* has its END line */
 } Block;
 
@@ -128,24 +128,33 @@ static bool next_block(Slice *rest, Block *ret_block)
 			return false;
 	} while (!is_boundary(line, BOUNDARY_BEGIN, &label));
 
-	*ret_block = (Block){.label = label, .text.p = line.p};
+	*ret_block = (Block){.label = label, .body.p = rest->p};
 	for (;;) {
 		Slice before = *rest, end_label;
 
+		ret_block->body.size = (size_t)(before.p - ret_block->body.p);
 		if (!next_line(rest, &line))
-			break;
+			return true;
 		if (is_boundary(line, BOUNDARY_BEGIN, &end_label)) {
 			/* The block was cut off, and this is the next one. */
 			*rest = before;
-			break;
+			return true;
 		}
 		if (is_boundary(line, BOUNDARY_END, &end_label)) {
 			ret_block->complete = slice_equal(label, end_label);
-			break;
+			return true;
 		}
 	}
-	ret_block->text.size = (size_t)(rest->p - ret_block->text.p);
-	return true;
+}
+
+/* The value of a base64 digit (RFC 4648, section 4), or -1. */
+static int base64_digit(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *digit = memchr(digits, c, sizeof(digits) - 1);
+
+	return digit ? (int)(digit - digits) : -1;
 }
 
 static int error_from_gnutls(int error)
@@ -161,18 +170,44 @@ static int error_from_gnutls(int error)
 	return -EBADMSG;
 }
 
-/* The DER of BLOCK. */
-static int block_decode(const Block *block, const char *label, gnutls_datum_t *ret_der)
+/* The DER of BLOCK. Not by GnuTLS, which would leave a copy of the text in freed memory. */
+static int block_decode(const Block *block, gnutls_datum_t *ret_der)
 {
-	gnutls_datum_t text = {(unsigned char *)block->text.p, (unsigned int)block->text.size};
-	int r;
+	_cleanup_datum_ gnutls_datum_t der = {0};
+	uint32_t bits = 0;
+	size_t digits = 0, pads = 0;
 
 	if (!block->complete)
 		return -EBADMSG;
-	r = gnutls_pem_base64_decode2(label, &text, ret_der);
-	if (r == GNUTLS_E_MEMORY_ERROR)
+	der.data = gnutls_malloc(block->body.size / 4 * 3 + 3);
+	if (!der.data)
 		return -ENOMEM;
-	return r < 0 ? -EBADMSG : 0;
+	for (size_t i = 0; i < block->body.size; i++) {
+		char c = block->body.p[i];
+		int digit;
+
+		if (is_blank(c))
+			continue;
+		digit = c == '=' ? 0 : base64_digit(c);
+		if (digit < 0 || (pads > 0 && c != '='))
+			return -EBADMSG;
+		pads += c == '=';
+		bits = bits << 6 | (uint32_t)digit;
+		if (++digits % 4 != 0)
+			continue;
+		der.data[der.size++] = (uint8_t)(bits >> 16);
+		der.data[der.size++] = (uint8_t)(bits >> 8);
+		der.data[der.size++] = (uint8_t)bits;
+	}
+	if (digits == 0 || digits % 4 != 0 || pads > 2)
+		return -EBADMSG;
+	/* What is padded away has to be zero: one text for each key. */
+	for (size_t i = 0; i < pads; i++)
+		if (der.data[--der.size] != 0)
+			return -EBADMSG;
+	*ret_der = der;
+	der = (gnutls_datum_t){0};
+	return 0;
 }
 
 static int block_private(const Block *block, uint8_t ret_key[static SPALE_KEY_SIZE])
@@ -182,7 +217,7 @@ static int block_private(const Block *block, uint8_t ret_key[static SPALE_KEY_SI
 	gnutls_ecc_curve_t curve;
 	int r;
 
-	r = block_decode(block, PRIVATE_LABEL, &der);
+	r = block_decode(block, &der);
 	if (r < 0)
 		return r;
 	r = gnutls_x509_privkey_init(&key);
@@ -211,7 +246,7 @@ static int block_public(const Block *block, uint8_t ret_key[static SPALE_KEY_SIZ
 	PublicKey public_key;
 	int r;
 
-	r = block_decode(block, PUBLIC_LABEL, &der);
+	r = block_decode(block, &der);
 	if (r < 0)
 		return r;
 	r = gnutls_pubkey_init(&key);

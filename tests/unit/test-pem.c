@@ -132,6 +132,12 @@ static void test_other_algorithms(void **state)
 	assert_public(RSA_PUBLIC PYTHON_PUBLIC, PYTHON_PUBLIC_HEX);
 }
 
+/* The key of OPENSSL_PUBLIC with another END than "4=". */
+#define PUBLIC_BLOCK(end)                                                                          \
+	"-----BEGIN PUBLIC KEY-----\n"                                                             \
+	"MCowBQYDK2VuAyEA3t8ODQEatXfU6nKKXNGBHKea9lodfWo0MTlUZwhY20" end "\n"                      \
+	"-----END PUBLIC KEY-----\n"
+
 static void test_damaged(void **state)
 {
 	(void)state;
@@ -149,6 +155,18 @@ static void test_damaged(void **state)
 		       -ENOENT);
 	assert_refused("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", -EBADMSG,
 		       -ENOENT);
+	/* Padding that is missing, too much, or in the middle; digits with bits that do not count.
+	 */
+	assert_refused(PUBLIC_BLOCK("4"), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("4=="), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("==="), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("=4="), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("4=\n===="), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("4=AAAA"), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("5="), -ENOENT, -EBADMSG);
+	assert_refused(PUBLIC_BLOCK("-="), -ENOENT, -EBADMSG);
+	assert_public(PUBLIC_BLOCK("4="), OPENSSL_PUBLIC_HEX);
+	assert_public(PUBLIC_BLOCK("\r\n4\t =\n\n"), OPENSSL_PUBLIC_HEX);
 	/* A block that was cut off is an error even where a whole one follows it. */
 	assert_refused("-----BEGIN PRIVATE KEY-----\nMC4C\n" OPENSSL_PRIVATE, -EBADMSG, -ENOENT);
 	assert_public("-----BEGIN PRIVATE KEY-----\nMC4C\n" PYTHON_PUBLIC, PYTHON_PUBLIC_HEX);
