@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/pkt_sched.h>
@@ -13,10 +14,14 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,6 +135,15 @@ int help_map(const char *name)
 	}
 	assert_true(found >= 0);
 	return found;
+}
+
+struct spale_settings help_settings(void)
+{
+	struct spale_settings settings;
+	const __u32 zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(help_map("settings"), &zero, &settings), 0);
+	return settings;
 }
 
 size_t help_map_count(int fd)
@@ -315,4 +329,70 @@ uint64_t help_wait_counter(Enforcer *enforcer, const char *interface, enum spale
 		assert_int_equal(enforcer_counters(enforcer, interface, &counters), 0);
 	}
 	return counters.packets[reason];
+}
+
+int help_check_clean(void **state)
+{
+	(void)state;
+	if (help_tc_count("near") == 0 && help_xdp_id("near") == 0 && !help_has_clsact("near"))
+		return 0;
+	print_error("something is left on the interface\n");
+	return -1;
+}
+
+/* ---- other processes --------------------------------------------------------------------- */
+
+pid_t help_spawn_other(int (*function)(void *userdata), void *userdata)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t other = fork();
+	assert_true(other >= 0);
+	if (other == 0) {
+		if (function(userdata) == 0 && write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return other;
+}
+
+void help_kill_other(pid_t other)
+{
+	assert_int_equal(kill(other, SIGKILL), 0);
+	assert_int_equal(waitpid(other, NULL, 0), other);
+}
+
+void help_become_nobody(uint64_t capabilities)
+{
+	const uid_t nobody = 65534;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{.effective = (uint32_t)capabilities, .permitted = (uint32_t)capabilities},
+		{.effective = (uint32_t)(capabilities >> 32),
+		 .permitted = (uint32_t)(capabilities >> 32)},
+	};
+
+	assert_int_equal(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), 0);
+	assert_int_equal(setresgid(nobody, nobody, nobody), 0);
+	assert_int_equal(setresuid(nobody, nobody, nobody), 0);
+	assert_int_equal(syscall(SYS_capset, &header, data), 0);
+}
+
+void help_in_child(void (*function)(void))
+{
+	int status = -1;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		function();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <linux/capability.h>
+#include <sys/types.h>
 
 #include "enforce/enforcer.h"
 
@@ -56,6 +58,9 @@ void help_allow(Config *config, const char *prefix);
 /* Descriptor of the only map with this name that this process has open, owned by somebody else. */
 int help_map(const char *name);
 
+/* The element of the map "settings". */
+struct spale_settings help_settings(void);
+
 /* Number of keys in a map. */
 size_t help_map_count(int fd);
 
@@ -95,3 +100,21 @@ void help_write_syn(int fd, uint16_t port);
  */
 uint64_t help_wait_counter(Enforcer *enforcer, const char *interface, enum spale_reason reason,
 			   uint64_t wanted);
+
+/* Another process runs FUNCTION and, if that returns 0, lives until help_kill_other(). Its id. */
+pid_t help_spawn_other(int (*function)(void *userdata), void *userdata);
+void help_kill_other(pid_t other);
+
+/* What the service has. */
+#define HELP_CAPABILITIES (1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_PERFMON)
+
+/* Gives up root, but for these capabilities. */
+void help_become_nobody(uint64_t capabilities);
+
+/* Runs FUNCTION in a process of its own; its failed assertions are the caller's. */
+void help_in_child(void (*function)(void));
+
+/* A test that leaves "near" as it found it. */
+#define help_clean_test(function)                                                                  \
+	cmocka_unit_test_setup_teardown(function, help_check_clean, help_check_clean)
+int help_check_clean(void **state);

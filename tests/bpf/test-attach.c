@@ -6,38 +6,15 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "enforce/attach.h"
 #include "enforce/ebpf.h"
-#include "enforce/netlink.h"
-#include "enforce/program.h"
-
-/* Nobody in particular. */
-#define NOBODY 65534
-
-#define CAPABILITIES_SPALED (1ULL << CAP_BPF | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_PERFMON)
-
-/* Each test leaves "near" as it found it. */
-static int check_clean(void **state)
-{
-	(void)state;
-	if (help_tc_count("near") == 0 && help_xdp_id("near") == 0 && !help_has_clsact("near"))
-		return 0;
-	print_error("something is left on the interface\n");
-	return -1;
-}
 
 /* ---- through the enforcer ---------------------------------------------------------------- */
 
@@ -125,6 +102,31 @@ static void test_loopback(void **state)
 	assert_done(enforcer, enforcer_attach(enforcer, "lo", MODE_TC));
 	help_send_syn("lo", HELP_TCP_PORT);
 	assert_int_equal(help_wait_counter(enforcer, "lo", SPALE_REASON_DENIED, 1), 1);
+}
+
+/* How ip(8) shows the interface's XDP program: "xdp" is native, "xdpgeneric" is not. */
+static bool shows_xdp_as(const char *interface, const char *mode)
+{
+	return help_run("ip link show dev %s | head -n 1 | grep -qw %s", interface, mode);
+}
+
+static void test_xdp_is_native_where_it_can_be(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+
+	(void)state;
+	/* Frames that do not fit into one page. */
+	assert_true(help_run("ip link set near mtu 9000 && ip link set far mtu 9000"));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	assert_true(shows_xdp_as("near", "xdp"));
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_true(help_run("ip link set near mtu 1500 && ip link set far mtu 1500"));
+
+	assert_true(help_run("ip link add bridge7 type bridge"));
+	assert_done(enforcer, enforcer_attach(enforcer, "bridge7", MODE_XDP));
+	assert_true(shows_xdp_as("bridge7", "xdpgeneric"));
+	assert_done(enforcer, enforcer_detach(enforcer, "bridge7"));
+	assert_true(help_run("ip link del bridge7"));
 }
 
 /* An interface takes everything along; another one of that name is attached anew. */
@@ -236,32 +238,6 @@ static void test_foreign_tc_stays(void **state)
 		assert_true(help_run("tc qdisc del dev near clsact"));
 }
 
-/* Another process does something, and lives until kill_other(). Returns its id. */
-static pid_t spawn_other(int (*function)(void *userdata), void *userdata)
-{
-	int ready[2];
-	char byte;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid_t other = fork();
-	assert_true(other >= 0);
-	if (other == 0) {
-		if (function(userdata) == 0 && write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return other;
-}
-
-static void kill_other(pid_t other)
-{
-	assert_int_equal(kill(other, SIGKILL), 0);
-	assert_int_equal(waitpid(other, NULL, 0), other);
-}
-
 static int attach_other(void *mode)
 {
 	/* Killed with it still in its hands. */
@@ -274,11 +250,11 @@ static void test_second_spaled_is_refused(void **state)
 	Mode mode = MODE_TC;
 
 	(void)state;
-	pid_t other = spawn_other(attach_other, &mode);
+	pid_t other = help_spawn_other(attach_other, &mode);
 	assert_int_equal(enforcer_attach(enforcer, "near", MODE_TC), -EBUSY);
 	assert_error_has(enforcer, "near is protected by another spaled already (");
 	assert_int_equal(help_tc_count("near"), 1);
-	kill_other(other);
+	help_kill_other(other);
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
 	assert_int_equal(help_tc_count("near"), 1);
 	assert_done(enforcer, enforcer_detach(enforcer, "near"));
@@ -286,231 +262,18 @@ static void test_second_spaled_is_refused(void **state)
 		assert_true(help_run("tc qdisc del dev near clsact"));
 
 	mode = MODE_XDP;
-	other = spawn_other(attach_other, &mode);
+	other = help_spawn_other(attach_other, &mode);
 	assert_int_equal(enforcer_attach(enforcer, "near", MODE_XDP), -EBUSY);
 	assert_error_has(enforcer, "held by program spale_xdp (id ");
-	kill_other(other);
+	help_kill_other(other);
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
-}
-
-/* ---- clsact, as kernels without tcx have it ---------------------------------------------- */
-
-typedef struct Clsact {
-	Enforcer report;
-	ProgramMaps *maps;
-	int program_fd;
-	NetlinkInterface near;
-	Attachment attachment;
-} Clsact;
-
-static void clsact_done(Clsact *clsact)
-{
-	closep(&clsact->program_fd);
-	program_maps_free(clsact->maps);
-}
-
-#define _cleanup_clsact_ _cleanup_(clsact_done)
-
-static Clsact clsact_new(void)
-{
-	Clsact clsact = {.program_fd = -1};
-
-	assert_done(&clsact.report, program_maps_new(&clsact.report, &clsact.maps));
-	clsact.program_fd =
-		program_load(&clsact.report, clsact.maps, MODE_TC, 0, SPALE_HEADER_ETHERNET);
-	assert_true(clsact.program_fd >= 0);
-	assert_int_equal(netlink_interface_by_name("near", &clsact.near), 0);
-	return clsact;
-}
-
-static int clsact_begin(Clsact *clsact)
-{
-	return attach_clsact(&clsact->report, clsact->program_fd, &clsact->near,
-			     &clsact->attachment);
-}
-
-static void test_clsact_takes_its_qdisc_along(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-
-	(void)state;
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_true(help_has_clsact("near"));
-	assert_int_equal(help_filter_count("near"), 1);
-	assert_true(attach_is_alive(&clsact.attachment));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-	assert_false(help_has_clsact("near"));
-	assert_false(attach_is_alive(&clsact.attachment));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-}
-
-static void test_clsact_leaves_a_foreign_qdisc(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-
-	(void)state;
-	assert_true(help_run("tc qdisc add dev near clsact"));
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-	assert_true(help_has_clsact("near"));
-	assert_int_equal(help_filter_count("near"), 0);
-	assert_true(help_run("tc qdisc del dev near clsact"));
-}
-
-/* Filters of others on a qdisc that we made: it stays for them. */
-static void test_clsact_leaves_a_used_qdisc(void **state)
-{
-	static const uint32_t points[] = {BPF_TC_INGRESS, BPF_TC_EGRESS};
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
-		assert_done(&clsact.report, clsact_begin(&clsact));
-		help_foreign_filter("near", foreign, 7, points[i]);
-		assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-		assert_true(help_has_clsact("near"));
-		assert_int_equal(help_filter_count("near"), points[i] == BPF_TC_INGRESS ? 1 : 0);
-		assert_true(help_run("tc qdisc del dev near clsact"));
-	}
-}
-
-/* Somebody took our filter, or all of the qdisc, away. */
-static void test_clsact_is_gone(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-
-	(void)state;
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_true(help_run("tc filter del dev near ingress"));
-	assert_false(attach_is_alive(&clsact.attachment));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-	assert_false(help_has_clsact("near"));
-
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_true(help_run("tc qdisc del dev near clsact"));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-}
-
-static void test_clsact_stands_before_others(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
-	_cleanup_free_ NetlinkFilter *filters = NULL;
-	size_t count = 0;
-
-	(void)state;
-	help_foreign_filter("near", foreign, 1, BPF_TC_INGRESS);
-	help_foreign_filter("near", foreign, 2, BPF_TC_INGRESS);
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_int_equal(help_filter_count("near"), 3);
-	assert_int_equal(netlink_filters(clsact.near.ifindex, 0xfffffff2, &filters, &count), 0);
-	for (size_t i = 0; i < count; i++) {
-		if (filters[i].handle == 0)
-			continue;
-		assert_int_equal(strncmp(filters[i].program_name, "spale_tc:[", 10), 0);
-		break;
-	}
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-	assert_int_equal(help_filter_count("near"), 2);
-	assert_true(help_run("tc qdisc del dev near clsact"));
-}
-
-/* A filter that we cannot come before: nothing of ours stays. */
-static void test_clsact_place_is_taken(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-
-	(void)state;
-	assert_true(help_run("tc qdisc add dev near clsact"));
-	assert_true(help_run("tc filter add dev near ingress pref 1 protocol ip u32 "
-			     "match u32 0 0 2>/dev/null") ||
-		    help_run("tc filter add dev near ingress pref 1 protocol ip matchall "
-			     "2>/dev/null"));
-	size_t before = help_filter_count("near");
-	assert_true(clsact_begin(&clsact) < 0);
-	assert_error_has(&clsact.report, "near: ");
-	assert_int_equal(help_filter_count("near"), before);
-	assert_true(help_has_clsact("near"));
-	assert_true(help_run("tc qdisc del dev near clsact"));
-}
-
-static int clsact_begin_other(void *clsact)
-{
-	return clsact_begin(clsact);
-}
-
-static void test_clsact_of_another_spaled(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-
-	(void)state;
-	pid_t other = spawn_other(clsact_begin_other, &clsact);
-	assert_int_equal(clsact_begin(&clsact), -EBUSY);
-	assert_error_has(&clsact.report, "near is protected by another spaled already (process ");
-	assert_int_equal(help_filter_count("near"), 1);
-
-	/* Killed, it leaves its filter, which ours takes the place of. */
-	kill_other(other);
-	assert_int_equal(help_filter_count("near"), 1);
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_int_equal(help_filter_count("near"), 1);
-	assert_int_equal(clsact.attachment.handle, getpid());
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
-	assert_int_equal(help_filter_count("near"), 0);
-	assert_true(help_run("tc qdisc del dev near clsact"));
-}
-
-/* A killed one had the same process id, as in a container: it is replaced where it stands. */
-static void test_clsact_with_our_process_id(void **state)
-{
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-	Attachment forgotten;
-
-	(void)state;
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	forgotten = clsact.attachment;
-	assert_true(forgotten.made_qdisc);
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_int_equal(help_filter_count("near"), 1);
-	assert_done(&clsact.report, attach_end(&clsact.report, &forgotten));
 }
 
 /* ---- capabilities ------------------------------------------------------------------------ */
 
-static void become(uid_t uid, uint64_t capabilities)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{.effective = (uint32_t)capabilities, .permitted = (uint32_t)capabilities},
-		{.effective = (uint32_t)(capabilities >> 32),
-		 .permitted = (uint32_t)(capabilities >> 32)},
-	};
-
-	assert_int_equal(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), 0);
-	assert_int_equal(setresgid(uid, uid, uid), 0);
-	assert_int_equal(setresuid(uid, uid, uid), 0);
-	assert_int_equal(syscall(SYS_capset, &header, data), 0);
-}
-
-/* Runs FUNCTION in a process of its own; its failed assertions are ours. */
-static void in_child(void (*function)(void))
-{
-	int status = -1;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		function();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static void with_three_capabilities(void)
 {
-	become(NOBODY, CAPABILITIES_SPALED);
+	help_become_nobody(HELP_CAPABILITIES);
 
 	Enforcer *enforcer = help_enforcer_ready();
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
@@ -522,21 +285,17 @@ static void with_three_capabilities(void)
 	assert_error_has(second, "near: its XDP hook is held by the program with id ");
 	enforcer_free(second);
 	enforcer_free(enforcer);
-
-	_cleanup_clsact_ Clsact clsact = clsact_new();
-	assert_done(&clsact.report, clsact_begin(&clsact));
-	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
 }
 
 static void test_three_capabilities_suffice(void **state)
 {
 	(void)state;
-	in_child(with_three_capabilities);
+	help_in_child(with_three_capabilities);
 }
 
 static void without_perfmon(void)
 {
-	become(NOBODY, CAPABILITIES_SPALED & ~(1ULL << CAP_PERFMON));
+	help_become_nobody(HELP_CAPABILITIES & ~(1ULL << CAP_PERFMON));
 
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
 	assert_true(enforcer_attach(enforcer, "near", MODE_TC) < 0);
@@ -548,7 +307,7 @@ static void without_any(void)
 	Enforcer *enforcer = NULL;
 	_cleanup_free_ char *message = NULL;
 
-	become(NOBODY, 0);
+	help_become_nobody(0);
 	assert_int_equal(ebpf_enforcer_new(&enforcer, &message), -EPERM);
 	assert_null(enforcer);
 	assert_string_equal(message,
@@ -559,36 +318,27 @@ static void without_any(void)
 static void test_missing_capabilities_are_named(void **state)
 {
 	(void)state;
-	in_child(without_perfmon);
-	in_child(without_any);
+	help_in_child(without_perfmon);
+	help_in_child(without_any);
 }
-
-#define clean_test(function) cmocka_unit_test_setup_teardown(function, check_clean, check_clean)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		clean_test(test_tc),
-		clean_test(test_xdp),
-		clean_test(test_no_such_interface),
-		clean_test(test_device_without_ethernet),
-		clean_test(test_loopback),
-		clean_test(test_interface_vanishes),
-		clean_test(test_renamed_interface),
-		clean_test(test_slots_have_an_end),
-		clean_test(test_foreign_xdp_is_refused),
-		clean_test(test_foreign_tc_stays),
-		clean_test(test_second_spaled_is_refused),
-		clean_test(test_clsact_takes_its_qdisc_along),
-		clean_test(test_clsact_leaves_a_foreign_qdisc),
-		clean_test(test_clsact_leaves_a_used_qdisc),
-		clean_test(test_clsact_is_gone),
-		clean_test(test_clsact_stands_before_others),
-		clean_test(test_clsact_place_is_taken),
-		clean_test(test_clsact_of_another_spaled),
-		clean_test(test_clsact_with_our_process_id),
-		clean_test(test_three_capabilities_suffice),
-		clean_test(test_missing_capabilities_are_named),
+		help_clean_test(test_tc),
+		help_clean_test(test_xdp),
+		help_clean_test(test_xdp_is_native_where_it_can_be),
+		help_clean_test(test_no_such_interface),
+		help_clean_test(test_device_without_ethernet),
+		help_clean_test(test_loopback),
+		help_clean_test(test_interface_vanishes),
+		help_clean_test(test_renamed_interface),
+		help_clean_test(test_slots_have_an_end),
+		help_clean_test(test_foreign_xdp_is_refused),
+		help_clean_test(test_foreign_tc_stays),
+		help_clean_test(test_second_spaled_is_refused),
+		help_clean_test(test_three_capabilities_suffice),
+		help_clean_test(test_missing_capabilities_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);
