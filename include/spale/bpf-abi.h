@@ -49,8 +49,8 @@ struct spale_ports {
 
 enum spale_setting_flag {
 	SPALE_LOG_ONLY = 1 << 0,      /* count drops as "would drop" and pass */
-	SPALE_ALLOW4 = 1 << 1,        /* map "allow4" is not empty */
-	SPALE_ALLOW6 = 1 << 2,        /* map "allow6" is not empty */
+	SPALE_ALLOW4 = 1 << 1,	      /* map "allow4" is not empty */
+	SPALE_ALLOW6 = 1 << 2,	      /* map "allow6" is not empty */
 	SPALE_KNOCK_ANY4 = 1 << 3,    /* every IPv4 address takes knocks, else map "knock_addrs" */
 	SPALE_KNOCK_ANY6 = 1 << 4,    /* the same for IPv6 */
 	SPALE_KNOCK_FORMAT1 = 1 << 5, /* knocks of format 1 are taken */
@@ -103,7 +103,7 @@ struct spale_settings {
 /* Key of map "grants". */
 struct spale_grant_key {
 	__u8 source[16]; /* masked to prefix_length bits */
-	__u32 ifindex;   /* 0: any interface; a link-local source holds on one */
+	__u32 ifindex;	 /* 0: any interface; a link-local source holds on one */
 	__u16 port;
 	__u8 protocol; /* IPPROTO_* */
 	__u8 prefix_length;
@@ -116,8 +116,8 @@ struct spale_grant_key {
  */
 struct spale_grant {
 	__u64 last_mono_ns; /* last packet let through, to within SPALE_LAST_STEP_NS */
-	__u64 idle_ns;      /* SPALE_NEVER_NS: never idle */
-	__u64 grace_ns;     /* SPALE_NEVER_NS: grace without end */
+	__u64 idle_ns;	    /* SPALE_NEVER_NS: never idle */
+	__u64 grace_ns;	    /* SPALE_NEVER_NS: grace without end */
 	__u64 deadline_mono_ns;
 };
 
@@ -220,7 +220,7 @@ enum spale_reason {
 /* Room for reasons, so that a new one does not change the map's layout. */
 #define SPALE_REASONS_MAX 32
 
-/* Map "counters": per CPU, indexed by the interface's slot. Packets (a GSO packet: its segments). */
+/* Map "counters": per CPU, by the interface's slot. Packets; a GSO packet counts its segments. */
 struct spale_counters {
 	__u64 packets[SPALE_REASONS_MAX];    /* by enum spale_reason */
 	__u64 would_drop[SPALE_REASONS_MAX]; /* the same, passed because of log-only mode */

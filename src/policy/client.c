@@ -2,6 +2,7 @@
 #include "policy/client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/grammar.h"
@@ -335,7 +336,7 @@ int client_set_add(ClientSet *set, const Config *config, const char *name, const
 	r = check_place(set, name, key, conf_path, diagnostics);
 	if (r < 0)
 		return r;
-	strcpy(settings.client.name, name);
+	snprintf(settings.client.name, sizeof(settings.client.name), "%s", name);
 	if (conf_text)
 		r = read_settings(&settings, conf_path, conf_text, conf_size, diagnostics);
 	if (r < 0)

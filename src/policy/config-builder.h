@@ -38,6 +38,7 @@ typedef struct ConfigSelection {
 	size_t count;
 } ConfigSelection;
 
+/* The entries of KEY that count, and whether ENTRY is one of them. */
 ConfigSelection config_select(const ConfigBuilder *builder, const GrammarKey *key);
 bool config_selection_has(const ConfigSelection *selection, const ConfigEntry *entry);
 

@@ -22,6 +22,7 @@ extern const GrammarKey config_override_keys[];
 #define CONFIG_KEY_NAME_MAX 64
 const char *config_key_name(const GrammarKey *key, char text[static CONFIG_KEY_NAME_MAX]);
 
+/* The row of SECTION and NAME, or NULL; whether there is a row of that section at all. */
 const GrammarKey *config_key_find(const char *section, const char *name);
 bool config_key_section_exists(const char *section);
 

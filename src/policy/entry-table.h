@@ -33,6 +33,7 @@ typedef struct Link {
 struct spale_grant_key entry_table_key(const Prefix *source, uint32_t ifindex, uint8_t protocol,
 				       uint16_t port);
 
+/* The entry of KEY, or NULL. */
 Entry *entry_table_find(const HashTable *entries, const struct spale_grant_key *key);
 
 /* Adds an entry from malloc(3), which the table owns from now on. */

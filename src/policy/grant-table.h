@@ -106,6 +106,7 @@ uint64_t grant_table_next_end_mono_ns(const GrantTable *table);
  */
 void grant_table_shift(GrantTable *table, uint64_t delta_ns);
 
+/* Grants, and the entries that they make in the kernel. What is not there is NULL. */
 size_t grant_table_count(const GrantTable *table);
 size_t grant_table_entries(const GrantTable *table);
 const Grant *grant_table_get(const GrantTable *table, size_t index);

@@ -24,6 +24,7 @@ typedef struct HashTable {
 /* The object of type TYPE whose member MEMBER is NODE. */
 #define HASH_OBJECT(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
+/* The hash of SIZE bytes, for the functions below. Not seeded: the same at every start. */
 uint64_t hash_table_hash(const void *data, size_t size);
 
 /* Returns 0 or -ENOMEM. */
