@@ -261,38 +261,114 @@ NAMES = {
 
 def _names(text, macro):
     match = re.search(r"#define " + macro + r"\(X\)((?:[^\n]*\\\n)*[^\n]*)", text)
-    return re.findall(r'X\(\w+, "([^"]*)"', match.group(1)) if match else []
+    return re.findall(r'X\((?!NONE,)\w+, "([^"]*)"', match.group(1)) if match else []
 
 
-_REFUSALS = '#define REFUSALS(X) \\\n\tX(NONE, "fine", "a") \\\n\tX(OLD, "too-old", "b") \\\n' \
+_REFUSALS = '#define REFUSALS(X) \\\n\tX(NONE, "none", "n") \\\n\tX(FINE, "fine", "a") \\\n\tX(OLD, "too-old", "b") \\\n' \
             '\tX(NEW, "too-new", "c")\n'
 _LIST = "x(8)\n\n# REFUSALS\n\n*fine*\n\tYes.\n\n*too-old*\n\tNo.\n\n"
+
+
+# A line that begins an item of a list or table, and the names it is about.
+_TERM_LINE = re.compile(r"^(?:[|:\]\[]+ *(?:[<-] *)?)?(\*[^*\n]+\*(?:, \*[^*\n]+\*)*)[ .]*$", re.MULTILINE)
+
+
+def _terms(section):
+    """The bold terms that the items of a section define."""
+    terms = []
+    for line in _TERM_LINE.findall(section):
+        terms += [_plain(term) for term in re.findall(r"\*([^*]+)\*", line)]
+    return terms
 
 
 @rule("man: lists of names are whole",
       bad=[{"src/policy/refusal.h": _REFUSALS, "man/x.8.scd": _LIST},
            {"src/policy/refusal.h": _REFUSALS,
             "man/x.8.scd": _LIST + "*too-new*\n\tNo.\n\n*too-odd*\n\tNo.\n"},
+           {"src/policy/refusal.h": _REFUSALS,
+            "man/x.8.scd": "x(8)\n\n# REFUSALS\n\n[[ *fine*\n:< yes\n|  *too-old*\n:  no\n"},
            {"src/policy/refusal.h": "enum { NONE };\n"}],
       good=[{"src/policy/refusal.h": _REFUSALS, "man/x.8.scd": _LIST + "*too-new*\n\tNo.\n"},
+            {"src/policy/refusal.h": _REFUSALS,
+             "man/x.8.scd": "x(8)\n\n# REFUSALS\n\n*fine*, *too-old*, *too-new*\n\tSo.\n"},
             {"src/policy/refusal.h": _REFUSALS, "man/x.8.scd": "x(8)\n\nIt says *too-old*.\n"}])
 def lists(tree):
-    for macro, header in NAMES.items():
-        if header not in tree.files:
-            continue
-        names = _names(tree.files[header], macro)
+    known = {macro: _names(tree.files[header], macro) for macro, header in NAMES.items()
+             if header in tree.files}
+    for macro, names in known.items():
         if not names:
-            yield f"{header}: holds no list {macro}(X)"
-        for path in tree.paths("man/*.scd"):
-            for section in re.split(r"\n#+ ", tree.files[path]):
-                terms = re.findall(r"^(?:[|:\]\[-] ?)?\*([^*=\n]+)\*", section, re.MULTILINE)
-                terms = [_plain(term) for term in terms]
-                if len(set(terms) & set(names)) < 2:
-                    continue
-                where = f"{path}, {section.splitlines()[0]}"
-                for name in names:
+            yield f"{NAMES[macro]}: holds no list {macro}(X)"
+    every = {name for names in known.values() for name in names}
+    for path in tree.paths("man/*.scd"):
+        for section in re.split(r"\n#+ ", tree.files[path]):
+            terms = _terms(section)
+            where = f"{path}, {section.splitlines()[0]}"
+            held = [macro for macro, names in known.items() if len(set(terms) & set(names)) > 1]
+            for macro in held:
+                for name in known[macro]:
                     if name not in terms:
                         yield f"{where}: lacks {name} of {macro}"
-                for term in terms:
-                    if term not in names:
-                        yield f"{where}: {term} is not in {macro}"
+            for term in terms if held else []:
+                if term not in every:
+                    yield f"{where}: the sources know no {term}"
+
+
+# A row of the grammar: section, key, and behind them perhaps its names in spale 0.3.
+_ROW = re.compile(r'\{\s*"(\w+)",\s*"(\w+)",\s*&((?:[^{}]|\{[^{}]*\})*)\}')
+
+
+def _grammar(tree):
+    """(section, key) -> names in spale 0.3, from the tables of the readers."""
+    rows = {}
+    for path in tree.paths("src/policy/*.c"):
+        for section, key, rest in _ROW.findall(tree.files[path]):
+            legacy = re.search(r"\.legacy = \{([^}]*)\}", rest)
+            names = re.findall(r'"(\w+)"', legacy.group(1)) if legacy else []
+            rows.setdefault((section, key), []).extend(names)
+    return rows
+
+
+def _config_page(page):
+    """(section, key) -> names in spale 0.3, from spale.conf(5)."""
+    rows, section = {}, ""
+    for line in page.splitlines():
+        if line.startswith("# "):
+            heading = re.match(r"# (?:\[(\w+)\] SECTION|(CLIENT)S)$", line)
+            section = (heading.group(1) or heading.group(2)).capitalize() if heading else ""
+        keys = re.match(r"((?:\*\w+=\*(?:, )?)+)(.*)", line)
+        for key in re.findall(r"\*(\w+)=\*", keys.group(1)) if keys and section else []:
+            rows.setdefault((section, key), []).extend(
+                re.findall(r"[A-Z0-9_]{3,}", _plain(keys.group(2))))
+    return rows
+
+
+def _config(table, page):
+    return {"src/policy/keys.c": table, CONFIG_PAGE: page}
+
+
+_TABLE = '{"Grant", "Idle", &duration, "x", .legacy = {"IDLE_SEC"}},\n{"Grant", "Grace", &duration},\n'
+_KEYS = "# [GRANT] SECTION\n\n*Idle=* (*IDLE\\_SEC*)\n\tTime.\n\n"
+
+
+@rule("man: keys of the configuration are those of the grammar",
+      bad=[_config(_TABLE, _KEYS), _config("", _KEYS), _config("", ""),
+           _config(_TABLE, _KEYS + "*Grace=*\n\tTime.\n\n*Pace=*\n\tTime.\n"),
+           _config(_TABLE, _KEYS.replace("IDLE\\_", "") + "*Grace=*\n\tTime.\n"),
+           _config(_TABLE, _KEYS + "*Grace=* (*GRACE\\_SEC*)\n\tTime.\n"),
+           _config(_TABLE, _KEYS.replace("GRANT", "LOG") + "*Grace=*\n\tTime.\n")],
+      good=[_config(_TABLE, _KEYS + "*Grace=*\n\tTime.\n")])
+def keys(tree):
+    known, said = _grammar(tree), _config_page(tree.files.get(CONFIG_PAGE, ""))
+    if not known:
+        yield "src/policy holds no row of the grammar that this rule can read"
+    for section, key in sorted(known.keys() - said.keys()):
+        yield f"{CONFIG_PAGE}: lacks [{section}] {key}="
+    for section, key in sorted(said.keys() - known.keys()):
+        yield f"{CONFIG_PAGE}: [{section}] {key}= is not in the grammar"
+    page = _plain(tree.files.get(CONFIG_PAGE, ""))
+    for row in sorted(known.keys() & said.keys()):
+        for name in known[row]:
+            if name not in page:
+                yield f"{CONFIG_PAGE}: lacks {name}, which was [{row[0]}] {row[1]}="
+        for name in sorted(set(said[row]) - set(known[row])):
+            yield f"{CONFIG_PAGE}: [{row[0]}] {row[1]}= was never {name}"
