@@ -51,44 +51,59 @@ static int load_pair(const char *path, Diagnostics *diagnostics, KeyRing *ring)
 	return 0;
 }
 
-/* The credential's path, if there is one: 0 with *RET_PATH NULL if not, or -ENOMEM. */
-static int credential_path(char **ret_path)
+/*
+ * Where the credential is that stands for the file PATH: one of the same name that is more than a
+ * blank (which the unit has for a key file that is missing). 0 with *RET_PATH NULL: there is none.
+ */
+static int credential_path(const char *path, char **ret_path)
 {
-	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *credential = NULL;
 	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	struct stat st;
 
 	*ret_path = NULL;
 	if (!directory || directory[0] != '/')
 		return 0;
-	if (asprintf(&path, "%s/server.key", directory) < 0) {
-		path = NULL;
+	if (asprintf(&credential, "%s/%s", directory, basename(path)) < 0) {
+		credential = NULL;
 		return -ENOMEM;
 	}
-	if (access(path, F_OK) == 0)
-		*ret_path = TAKE_PTR(path);
+	if (stat(credential, &st) == 0 && st.st_size > 1)
+		*ret_path = TAKE_PTR(credential);
 	return 0;
+}
+
+static int load_one(const char *path, Diagnostics *diagnostics, KeyRing *ring)
+{
+	_cleanup_free_ char *credential = NULL;
+	int r;
+
+	r = credential_path(path, &credential);
+	if (r < 0)
+		return r;
+	r = load_pair(credential ?: path, diagnostics, ring);
+	if (r == -EACCES && getenv("CREDENTIALS_DIRECTORY"))
+		diagnostics_add(diagnostics, SEVERITY_NOTICE, path,
+				"the service runs as a user who may not read it; "
+				"\"LoadCredential=%s:%s\" in its unit hands it over",
+				basename(path), path);
+	return r;
 }
 
 int key_ring_load(const Config *config, Diagnostics *diagnostics, KeyRing *ret_ring)
 {
 	_cleanup_key_ring_ KeyRing ring = {.count = 0};
-	_cleanup_free_ char *credential = NULL;
 	int r, result = 0;
 
-	r = credential_path(&credential);
-	if (r < 0)
-		return r;
-	if (credential)
-		result = load_pair(credential, diagnostics, &ring);
-	for (size_t i = 0; !credential && i < config->server_keys.count; i++) {
-		r = load_pair(config->server_keys.items[i], diagnostics, &ring);
+	for (size_t i = 0; i < config->server_keys.count; i++) {
+		r = load_one(config->server_keys.items[i], diagnostics, &ring);
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0 && (result == 0 || result == -EACCES))
 			result = r == -EACCES ? r : -EINVAL;
 	}
 	if (result < 0)
-		return result == -EACCES || result == -ENOMEM ? result : -EINVAL;
+		return result;
 	*ret_ring = ring;
 	return 0;
 }

@@ -19,9 +19,9 @@ void key_ring_done(KeyRing *ring);
 #define _cleanup_key_ring_ _cleanup_(key_ring_done)
 
 /*
- * Reads every key that CONFIG names, or in their place $CREDENTIALS_DIRECTORY/server.key where
- * there is one (systemd.exec(5), "LoadCredential="). One that is unusable is an error in
- * DIAGNOSTICS, one that others than owner and group may read is a warning.
+ * Reads every key that CONFIG names. Where $CREDENTIALS_DIRECTORY has a file of the same name with
+ * more than a blank in it, that one is read in its place (systemd.exec(5), "LoadCredential="). One that is
+ * unusable is an error in DIAGNOSTICS, one that others than owner and group may read is a warning.
  * Returns 0, -EACCES (all that is wrong is that a file may not be read), -EINVAL or -ENOMEM;
  * *RET_RING is set on 0 only.
  */
