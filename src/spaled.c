@@ -5,6 +5,7 @@
 
 #include "daemon/journal.h"
 #include "daemon/options.h"
+#include "daemon/reload-request.h"
 #include "daemon/service.h"
 #include "daemon/setup.h"
 
@@ -21,6 +22,19 @@ static int print(const char *text)
 	return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? -errno : 0;
 }
 
+static int reload(pid_t pid)
+{
+	int r = reload_request_send(pid);
+
+	if (r == -ETIMEDOUT)
+		journal_line(LOG_LEVEL_ERROR, "process %d does not answer: is it a spaled?",
+			     (int)pid);
+	else if (r < 0)
+		journal_line(LOG_LEVEL_ERROR, "process %d did not reload: %s", (int)pid,
+			     r == -EINVAL ? "its log says what is unusable" : strerror(-r));
+	return r;
+}
+
 static int act(const Options *options)
 {
 	switch (options->action) {
@@ -30,6 +44,8 @@ static int act(const Options *options)
 		return setup_check(options);
 	case OPTIONS_SHOW_CONFIG:
 		return setup_show(options);
+	case OPTIONS_RELOAD:
+		return reload(options->reload_pid);
 	case OPTIONS_HELP:
 		return print(options_help);
 	case OPTIONS_VERSION:
@@ -56,7 +72,7 @@ int main(int argc, char *argv[])
 	r = act(&options);
 	if (r == -EINVAL)
 		return EXIT_CONFIG;
-	if (r < 0 && options.action != OPTIONS_RUN)
+	if (r < 0 && options.action != OPTIONS_RUN && options.action != OPTIONS_RELOAD)
 		journal_line(LOG_LEVEL_ERROR, "spaled: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

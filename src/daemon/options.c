@@ -5,6 +5,8 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "util/parse.h"
+
 const char options_help[] =
 	"Usage: spaled [OPTION…]\n"
 	"\n"
@@ -14,6 +16,7 @@ const char options_help[] =
 	"      --check-config         say what is wrong with configuration, keys and clients; "
 	"exit\n"
 	"      --show-config          print the configuration in effect, with its origins; exit\n"
+	"      --reload PID           have the running daemon PID reload; exit with the outcome\n"
 	"      --state-directory DIR  where replay floors are kept ($STATE_DIRECTORY, else\n"
 	"                             " SPALE_STATEDIR ")\n"
 	"      --first-start          no daemon ran here before: take knocks at once\n"
@@ -45,6 +48,7 @@ const char options_help[] =
 enum {
 	OPTION_CHECK_CONFIG = 256,
 	OPTION_SHOW_CONFIG,
+	OPTION_RELOAD,
 	OPTION_STATE_DIRECTORY,
 	OPTION_FIRST_START,
 	OPTION_DROP_PRIVS,
@@ -61,6 +65,7 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
 	{"show-config", no_argument, NULL, OPTION_SHOW_CONFIG},
+	{"reload", required_argument, NULL, OPTION_RELOAD},
 	{"state-directory", required_argument, NULL, OPTION_STATE_DIRECTORY},
 	{"first-start", no_argument, NULL, OPTION_FIRST_START},
 	{"drop-privs", required_argument, NULL, OPTION_DROP_PRIVS},
@@ -149,6 +154,17 @@ static int set_path(char **text, const char *value)
 	return 0;
 }
 
+static int set_reload(Options *options, const char *value, char **ret_error)
+{
+	uint32_t pid;
+
+	if (parse_u32(value, 1, INT32_MAX, &pid) < 0)
+		return fail(ret_error, -EINVAL, "--reload takes a process id, not \"", value, "\"");
+	options->action = OPTIONS_RELOAD;
+	options->reload_pid = (pid_t)pid;
+	return 0;
+}
+
 /* Sets the setting of OPTION, if it is one: 1, 0 if it is none, or a negative errno. */
 static int set_setting(Options *options, int option, const char *value)
 {
@@ -199,6 +215,8 @@ static int handle(Options *options, int option, const char *value, char **ret_er
 	case OPTION_SHOW_CONFIG:
 		options->action = OPTIONS_SHOW_CONFIG;
 		return 0;
+	case OPTION_RELOAD:
+		return set_reload(options, value, ret_error);
 	case OPTION_STATE_DIRECTORY:
 		return set_path(&options->state_directory, value);
 	case OPTION_FIRST_START:

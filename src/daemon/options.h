@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "util/cleanup.h"
 
@@ -16,6 +17,7 @@ typedef enum OptionsAction {
 	OPTIONS_RUN,
 	OPTIONS_CHECK_CONFIG,
 	OPTIONS_SHOW_CONFIG,
+	OPTIONS_RELOAD,
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 } OptionsAction;
@@ -38,7 +40,8 @@ typedef struct Options {
 	char *drop_privs;      /* NULL: stay */
 	char *state_directory; /* NULL: none was given */
 	bool first_start;
-	bool pin; /* -p of spale 0.3, which changes nothing here */
+	pid_t reload_pid; /* OPTIONS_RELOAD: whom to ask */
+	bool pin;	  /* -p of spale 0.3, which changes nothing here */
 } Options;
 
 void options_done(Options *options);

@@ -14,6 +14,7 @@
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "daemon/privileges.h"
+#include "daemon/reload-request.h"
 #include "daemon/setup.h"
 #include "daemon/state.h"
 #include "enforce/ebpf.h"
@@ -34,6 +35,7 @@ typedef struct Service {
 	sd_event_source *timer;
 	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
+	bool reload_failed; /* what is in force is not what the files say */
 } Service;
 
 static void service_done(Service *service)
@@ -56,9 +58,12 @@ static int fail(int error, const char *what)
 
 static void notify_status(const Service *service)
 {
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted",
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s",
 		   grant_table_count(manager_grants(service->manager)),
-		   manager_accepted(service->manager));
+		   manager_accepted(service->manager),
+		   service->reload_failed
+			   ? "; the last reload failed, the old configuration is in force"
+			   : "");
 }
 
 static void announce_started(const Service *service)
@@ -152,27 +157,37 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(service->event, 0);
 }
 
-static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+/* Reads everything anew and puts it into force. What goes wrong is said in the journal. */
+static int reload(Service *service)
 {
 	_cleanup_setup_ Setup setup = {0};
-	Service *service = userdata;
 	int r;
 
-	(void)source;
-	(void)info;
-	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t)(clock_system.mono_ns(NULL) / NSEC_PER_USEC));
 	r = setup_load(service->options, service->dropped, &setup);
-	if (r < 0)
+	if (r < 0) {
 		journal_event(JOURNAL_RELOAD_FAILED,
 			      &(JournalFields){.detail = r == -EINVAL
 								 ? "the configuration is unusable"
 								 : strerror(-r)});
-	else
-		(void)manager_reload(service->manager, TAKE_PTR(setup.config),
-				     setup.keeps_keys ? NULL : &setup.keys,
-				     TAKE_PTR(setup.clients));
+		return r;
+	}
+	return manager_reload(service->manager, TAKE_PTR(setup.config),
+			      setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	Service *service = userdata;
+	int r;
+
+	(void)source;
+	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   (uint64_t)(clock_system.mono_ns(NULL) / NSEC_PER_USEC));
+	r = reload(service);
+	service->reload_failed = r < 0;
 	sd_notify(false, "READY=1");
+	/* The service manager hears of the end before the asker does. */
+	reload_request_answer(info, r);
 	return expire(service);
 }
 
@@ -326,6 +341,9 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = add_clocks(service);
 	if (r >= 0)
 		r = add_knocks(service);
+	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */
+	if (r >= 0)
+		r = sd_event_set_watchdog(service->event, true);
 	if (r < 0)
 		return fail(r, "the event loop cannot be set up");
 	r = manager_attach(service->manager);
