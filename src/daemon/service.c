@@ -34,6 +34,8 @@ typedef struct Service {
 	sd_event_source *timer;
 	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
+	size_t told_grants; /* what the status says */
+	uint64_t told_accepted;
 } Service;
 
 static void service_done(Service *service)
@@ -54,11 +56,17 @@ static int fail(int error, const char *what)
 
 /* ---- status -------------------------------------------------------------------------------- */
 
-static void notify_status(const Service *service)
+/* Tells the service manager what is new. */
+static void notify_status(Service *service)
 {
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted",
-		   grant_table_count(manager_grants(service->manager)),
-		   manager_accepted(service->manager));
+	size_t grants = grant_table_count(manager_grants(service->manager));
+	uint64_t accepted = manager_accepted(service->manager);
+
+	if (grants == service->told_grants && accepted == service->told_accepted)
+		return;
+	service->told_grants = grants;
+	service->told_accepted = accepted;
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted", grants, accepted);
 }
 
 static void announce_started(const Service *service)
