@@ -8,6 +8,10 @@
 #include "knock.bpf.h"
 #include "maps.bpf.h"
 #include "parse.bpf.h"
+#include "report.bpf.h"
+
+/* gate_udp()'s answer for a packet to a protected port; next to the reasons. */
+#define GATE_PROTECTED SPALE_REASON_COUNT
 
 /* Where the flags byte lies in a TCP header, and the two flags asked for (RFC 9293, 3.1). */
 #define GATE_TCP_FLAGS_OFFSET 13
@@ -33,32 +37,51 @@ static __always_inline bool gate_watches(__u8 protocol, __u16 port)
 static __always_inline bool gate_is_link_local(const struct flow *flow)
 {
 	if (flow->family == SPALE_IPV4)
-		return (flow->source[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
-	return (flow->source[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+		return (flow->source.words[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000);
+	return (flow->source.words[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
 /* The grant for a flow's source under one mask. The only place that knows how grants are kept. */
 static __always_inline struct spale_grant *grant_find(const struct flow *flow,
 						      const struct spale_mask *mask, __u32 ifindex)
 {
-	struct spale_grant_key key = {
+	struct spale_grant_key __attribute__((aligned(8))) key = {
 		.ifindex = ifindex,
 		.port = flow->destination_port,
 		.protocol = flow->protocol,
 		.prefix_length = mask->length,
 	};
-	__u32 source[4], bits[4];
+	struct address source = flow->source, bits;
 
-	__builtin_memcpy(source, flow->source, sizeof(source));
 	if (mask->length < 128) {
-		__builtin_memcpy(bits, mask->bytes, sizeof(bits));
-		source[0] &= bits[0];
-		source[1] &= bits[1];
-		source[2] &= bits[2];
-		source[3] &= bits[3];
+		__builtin_memcpy(bits.bytes, mask->bytes, sizeof(bits));
+		source.halves[0] &= bits.halves[0];
+		source.halves[1] &= bits.halves[1];
 	}
-	__builtin_memcpy(key.source, source, sizeof(source));
+	__builtin_memcpy(key.source, source.bytes, sizeof(key.source));
 	return bpf_map_lookup_elem(&grants, &key);
+}
+
+/*
+ * The coarse clock moves once a tick, as jiffies do, and these cost a load where the clock costs a
+ * call (20 ns): so each CPU asks the clock once a tick. The kernel moves jiffies a moment before
+ * the clock, so that a reading may be a tick behind, no more. Time is written before the tick that
+ * it belongs to, for an interrupt may bring another packet in between.
+ */
+static __always_inline __u64 gate_now(void)
+{
+	__u64 jiffies = bpf_jiffies64();
+	struct tick *tick;
+	__u32 zero = 0;
+
+	tick = bpf_map_lookup_elem(&ticks, &zero);
+	if (!tick)
+		return bpf_ktime_get_coarse_ns();
+	if (tick->jiffies != jiffies) {
+		*(volatile __u64 *)&tick->mono_ns = bpf_ktime_get_coarse_ns();
+		*(volatile __u64 *)&tick->jiffies = jiffies;
+	}
+	return tick->mono_ns;
 }
 
 /* May the packet start a conversation? A TCP packet whose flags are out of sight may not. */
@@ -84,7 +107,7 @@ static __always_inline __u32 gate_grant(Context *ctx, const struct flow *flow,
 					struct spale_grant *grant)
 {
 	__u64 last = *(volatile __u64 *)&grant->last_mono_ns;
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u64 now = gate_now();
 	__u64 elapsed = now > last ? now - last : 0;
 
 	if (now >= grant->deadline_mono_ns)
@@ -108,12 +131,12 @@ static __always_inline bool gate_allows(const struct spale_settings *policy,
 	if (flow->family == SPALE_IPV4) {
 		struct spale_allow4_key key = {.prefix_length = 32};
 
-		__builtin_memcpy(key.address, &flow->source[3], sizeof(key.address));
+		__builtin_memcpy(key.address, &flow->source.words[3], sizeof(key.address));
 		return policy->flags & SPALE_ALLOW4 && bpf_map_lookup_elem(&allow4, &key);
 	} else {
 		struct spale_allow6_key key = {.prefix_length = 128};
 
-		__builtin_memcpy(key.address, flow->source, sizeof(key.address));
+		__builtin_memcpy(key.address, flow->source.bytes, sizeof(key.address));
 		return policy->flags & SPALE_ALLOW6 && bpf_map_lookup_elem(&allow6, &key);
 	}
 }
@@ -144,46 +167,65 @@ static __always_inline __u32 gate_protect(Context *ctx, const struct spale_setti
 	return gate_allows(policy, flow) ? SPALE_REASON_ALLOWED : answer;
 }
 
-/* A packet to a port that is watched. */
-static __always_inline __u32 gate_decide(Context *ctx, const struct flow *flow)
+/* A UDP packet to a port that is watched: a knock, or protected, or neither. */
+static __always_inline __u32 gate_udp(Context *ctx, const struct spale_settings *policy,
+				      const struct flow *flow)
 {
-	const struct spale_settings *policy = maps_settings();
 	const struct spale_ports *watched = maps_ports();
 	__u32 answer;
 
-	if (!policy || !policy->abi || !watched)
+	if (!watched)
 		return SPALE_REASON_UNPROTECTED;
-
-	if (flow->protocol == IPPROTO_UDP) {
-		if (policy->flags & SPALE_KNOCK_FORMAT1 &&
-		    gate_port(watched, SPALE_PORTS_KNOCK, flow->destination_port)) {
-			answer = knock_take(ctx, policy, flow);
-			if (answer != KNOCK_NONE)
-				return answer;
-		}
-		if (!gate_port(watched, SPALE_PORTS_UDP, flow->destination_port))
-			return SPALE_REASON_UNPROTECTED;
+	if (policy->flags & SPALE_KNOCK_FORMAT1 &&
+	    gate_port(watched, SPALE_PORTS_KNOCK, flow->destination_port)) {
+		answer = knock_take(ctx, policy, flow);
+		if (answer != KNOCK_NONE)
+			return answer;
 	}
-	return gate_protect(ctx, policy, flow);
+	if (!gate_port(watched, SPALE_PORTS_UDP, flow->destination_port))
+		return SPALE_REASON_UNPROTECTED;
+	return GATE_PROTECTED;
 }
 
-/* What becomes of a packet (enum spale_reason). */
-static __always_inline __u32 gate_reason(Context *ctx)
+/* PARSE_DONE: a packet to a port that is watched, in FLOW. Else a reason. */
+static __always_inline __u32 gate_parse(Context *ctx, struct flow *flow)
 {
 	struct parse_straight straight;
-	struct flow flow;
 	__u32 answer = parse_straight(ctx, &straight);
 
 	if (answer == PARSE_DONE) {
 		if (!gate_watches(straight.protocol, straight.destination_port))
 			return SPALE_REASON_UNPROTECTED;
-		parse_straight_flow(&straight, ctx_l3_offset(ctx), &flow);
+		parse_straight_flow(&straight, ctx_l3_offset(ctx), flow);
 	} else if (answer == PARSE_UNUSUAL) {
-		answer = parse_walk(ctx, &flow);
-		if (answer == PARSE_DONE && !gate_watches(flow.protocol, flow.destination_port))
+		answer = parse_walk(ctx, flow);
+		if (answer == PARSE_DONE && !gate_watches(flow->protocol, flow->destination_port))
 			return SPALE_REASON_UNPROTECTED;
 	}
-	return answer == PARSE_DONE ? gate_decide(ctx, &flow) : answer;
+	return answer;
+}
+
+/* What becomes of a packet: a reason and its verdict. */
+static __always_inline int gate(Context *ctx)
+{
+	const struct spale_settings *policy;
+	struct flow flow;
+	__u32 reason = gate_parse(ctx, &flow);
+
+	if (reason == SPALE_REASON_UNPROTECTED)
+		return report_unprotected();
+
+	/* Nobody has filled the maps: nothing is protected. */
+	policy = maps_settings();
+	if (!policy || !policy->abi)
+		return report_unprotected();
+
+	if (reason == PARSE_DONE)
+		reason = flow.protocol == IPPROTO_UDP ? gate_udp(ctx, policy, &flow)
+						      : GATE_PROTECTED;
+	if (reason == GATE_PROTECTED)
+		reason = gate_protect(ctx, policy, &flow);
+	return report(ctx, policy, reason);
 }
 
 #endif

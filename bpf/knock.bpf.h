@@ -41,15 +41,10 @@ static __always_inline bool knock_is_address(const struct spale_settings *policy
 					     const struct flow *flow)
 {
 	__u32 any = flow->family == SPALE_IPV4 ? SPALE_KNOCK_ANY4 : SPALE_KNOCK_ANY6;
-	struct address key;
 
-	if (flow->family == SPALE_IPV6 && !flow->destination[0] && !flow->destination[1] &&
-	    flow->destination[2] == bpf_htonl(0xffff))
+	if (flow->family == SPALE_IPV6 && parse_is_mapped(&flow->destination))
 		return false;
-	if (policy->flags & any)
-		return true;
-	__builtin_memcpy(key.bytes, flow->destination, sizeof(key.bytes));
-	return bpf_map_lookup_elem(&knock_addrs, &key);
+	return policy->flags & any || bpf_map_lookup_elem(&knock_addrs, &flow->destination);
 }
 
 /*
@@ -68,12 +63,12 @@ static __always_inline bool knock_is_forwarded(Context *ctx, const struct flow *
 
 	if (flow->family == SPALE_IPV4) {
 		route.family = KNOCK_AF_INET;
-		route.ipv4_src = flow->source[3];
-		route.ipv4_dst = flow->destination[3];
+		route.ipv4_src = flow->source.words[3];
+		route.ipv4_dst = flow->destination.words[3];
 	} else {
 		route.family = KNOCK_AF_INET6;
-		__builtin_memcpy(route.ipv6_src, flow->source, sizeof(route.ipv6_src));
-		__builtin_memcpy(route.ipv6_dst, flow->destination, sizeof(route.ipv6_dst));
+		__builtin_memcpy(route.ipv6_src, flow->source.words, sizeof(route.ipv6_src));
+		__builtin_memcpy(route.ipv6_dst, flow->destination.words, sizeof(route.ipv6_dst));
 	}
 
 	answer = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
@@ -97,7 +92,7 @@ static __always_inline bool knock_is_knock(Context *ctx, const struct spale_sett
 	if (!bpf_map_lookup_elem(&clients, &head.sender))
 		return false;
 
-	__builtin_memcpy(ret_seen->source, flow->source, sizeof(ret_seen->source));
+	__builtin_memcpy(ret_seen->source, flow->source.bytes, sizeof(ret_seen->source));
 	if (ctx_load(ctx, payload + SPALE_FORMAT1_ENC_OFFSET, ret_seen->enc, SPALE_KEY_SIZE) ||
 	    ctx_load(ctx, payload + SPALE_FORMAT1_SIZE - KNOCK_TAIL_SIZE, ret_seen->tail,
 		     KNOCK_TAIL_SIZE))
@@ -138,18 +133,14 @@ static __always_inline bool knock_bucket_take(__u64 *bucket, const struct spale_
 static __always_inline bool knock_source_take(const struct spale_settings *policy,
 					      const struct flow *flow, __u64 now)
 {
-	__u32 source[4] = {flow->source[0], flow->source[1], 0, 0};
-	struct address key;
+	struct address key = flow->source;
 	__u64 *bucket;
 
 	if (!policy->source_rate.interval_ns)
 		return true;
 
-	if (flow->family == SPALE_IPV4) {
-		source[2] = flow->source[2];
-		source[3] = flow->source[3];
-	}
-	__builtin_memcpy(key.bytes, source, sizeof(key.bytes));
+	if (flow->family == SPALE_IPV6)
+		key.halves[1] = 0;
 
 	bucket = bpf_map_lookup_elem(&buckets, &key);
 	if (!bucket) {
@@ -188,8 +179,8 @@ static __always_inline __u32 knock_hand_up(Context *ctx, const struct flow *flow
 	/* All of it: what is not written is old kernel memory. */
 	__builtin_memset(knock, 0, sizeof(*knock));
 	knock->received_mono_ns = now;
-	__builtin_memcpy(knock->source, flow->source, sizeof(knock->source));
-	__builtin_memcpy(knock->destination, flow->destination, sizeof(knock->destination));
+	__builtin_memcpy(knock->source, flow->source.bytes, sizeof(knock->source));
+	__builtin_memcpy(knock->destination, flow->destination.bytes, sizeof(knock->destination));
 	knock->ifindex = ctx_ifindex(ctx);
 	knock->source_port = flow->source_port;
 	knock->destination_port = flow->destination_port;

@@ -17,6 +17,18 @@
 const volatile __u32 slot = 0;
 const volatile __u32 header_kind = SPALE_HEADER_ETHERNET;
 
+/*
+ * An address of either family, in network byte order. Written by halves and read by any part: a CPU
+ * that has just stored words must wait before it can load the half that they make.
+ */
+struct address {
+	union {
+		__u64 halves[2];
+		__u32 words[4];
+		__u8 bytes[16];
+	};
+};
+
 /* Daemon writes (through mmap, a bit at a time), packet path reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -74,10 +86,6 @@ struct {
 } clients SEC(".maps");
 
 /* Daemon writes, packet path reads. */
-struct address {
-	__u8 bytes[16];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SPALE_KNOCK_ADDRESSES_MAX);
@@ -123,6 +131,19 @@ struct {
 	__type(key, __u32);
 	__type(value, struct spale_counters);
 } counters SEC(".maps");
+
+/* A CPU's last reading of the clock, and the tick that it is of (gate_now()). Packet path only. */
+struct tick {
+	__u64 jiffies;
+	__u64 mono_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tick);
+} ticks SEC(".maps");
 
 /* The element of a one-element array; the lookup is inlined: no helper call. */
 static __always_inline const struct spale_ports *maps_ports(void)

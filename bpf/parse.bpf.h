@@ -36,8 +36,8 @@ enum parse_answer {
 
 /* A packet with ports. Addresses as in the ABI: IPv4 as ::ffff:a.b.c.d. */
 struct flow {
-	__u32 source[4];
-	__u32 destination[4];
+	struct address source;
+	struct address destination;
 	__u32 l4_offset;
 	__u32 end_offset; /* of L4, by the length field; loads stop at the frame's end anyway */
 	__u16 source_port;
@@ -81,37 +81,37 @@ static __always_inline bool parse_is_tag(__be16 protocol)
 	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
-static __always_inline bool parse_is_mapped(const struct in6_addr *address)
+/* ::ffff:a.b.c.d in an IPv6 header, which is no host's address and would look like IPv4's. */
+static __always_inline bool parse_is_mapped(const struct address *address)
 {
-	return !address->s6_addr32[0] && !address->s6_addr32[1] &&
-	       address->s6_addr32[2] == bpf_htonl(0xffff);
+	return !address->halves[0] && address->words[2] == bpf_htonl(0xffff);
+}
+
+/* Words as they lie in the packet: headers are aligned to 4 bytes, not to 8. */
+static __always_inline void parse_address(struct address *address, __be32 word0, __be32 word1,
+					  __be32 word2, __be32 word3)
+{
+	const struct address words = {.words = {word0, word1, word2, word3}};
+
+	address->halves[0] = words.halves[0];
+	address->halves[1] = words.halves[1];
 }
 
 static __always_inline void parse_addresses4(const struct iphdr *ip, struct flow *flow)
 {
 	flow->family = SPALE_IPV4;
-	flow->source[0] = 0;
-	flow->source[1] = 0;
-	flow->source[2] = bpf_htonl(0xffff);
-	flow->source[3] = ip->saddr;
-	flow->destination[0] = 0;
-	flow->destination[1] = 0;
-	flow->destination[2] = bpf_htonl(0xffff);
-	flow->destination[3] = ip->daddr;
+	parse_address(&flow->source, 0, 0, bpf_htonl(0xffff), ip->saddr);
+	parse_address(&flow->destination, 0, 0, bpf_htonl(0xffff), ip->daddr);
 }
 
-/* Word by word: headers are aligned to 4 bytes, as the kernel takes care of where it matters. */
 static __always_inline void parse_addresses6(const struct ipv6hdr *ip, struct flow *flow)
 {
+	const __be32 *source = ip->saddr.s6_addr32, *destination = ip->daddr.s6_addr32;
+
 	flow->family = SPALE_IPV6;
-	flow->source[0] = ip->saddr.s6_addr32[0];
-	flow->source[1] = ip->saddr.s6_addr32[1];
-	flow->source[2] = ip->saddr.s6_addr32[2];
-	flow->source[3] = ip->saddr.s6_addr32[3];
-	flow->destination[0] = ip->daddr.s6_addr32[0];
-	flow->destination[1] = ip->daddr.s6_addr32[1];
-	flow->destination[2] = ip->daddr.s6_addr32[2];
-	flow->destination[3] = ip->daddr.s6_addr32[3];
+	parse_address(&flow->source, source[0], source[1], source[2], source[3]);
+	parse_address(&flow->destination, destination[0], destination[1], destination[2],
+		      destination[3]);
 }
 
 /* ---- the straight way -------------------------------------------------------------------- */
@@ -311,7 +311,8 @@ static __always_inline __u32 parse_walk6(Context *ctx, __u32 l3_offset, struct f
 
 	if (ctx_load(ctx, l3_offset, &ip, sizeof(ip)) || ip.version != 6)
 		return SPALE_REASON_BAD_HEADER;
-	if (parse_is_mapped(&ip.saddr))
+	parse_addresses6(&ip, flow);
+	if (parse_is_mapped(&flow->source))
 		return SPALE_REASON_MAPPED_SOURCE;
 
 	length = bpf_ntohs(ip.payload_len);
@@ -319,7 +320,6 @@ static __always_inline __u32 parse_walk6(Context *ctx, __u32 l3_offset, struct f
 	flow->end_offset = parse_end(ctx, l3_offset, length ? sizeof(ip) + length : 0);
 	flow->fragment = false;
 	flow->protocol = ip.nexthdr;
-	parse_addresses6(&ip, flow);
 	return PARSE_DONE;
 }
 

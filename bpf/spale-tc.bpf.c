@@ -2,12 +2,11 @@
 /* The gate at TC ingress. */
 #include "ctx-skb.bpf.h"
 #include "gate.bpf.h"
-#include "report.bpf.h"
 
 SEC("tc")
 int spale_tc(Context *ctx)
 {
-	return report(ctx, gate_reason(ctx));
+	return gate(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -2,12 +2,11 @@
 /* The gate in the driver, XDP. */
 #include "ctx-xdp.bpf.h"
 #include "gate.bpf.h"
-#include "report.bpf.h"
 
 SEC("xdp.frags")
 int spale_xdp(Context *ctx)
 {
-	return report(ctx, gate_reason(ctx));
+	return gate(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

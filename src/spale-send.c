@@ -97,49 +97,65 @@ static Exit plan_make(const Options *options, Plan *plan)
 	return EXIT_USAGE;
 }
 
-static Exit knock(const Options *options)
+/* The keys are in memory no longer than this takes: waiting may take long. */
+static Exit knock(const Plan *plan, const TargetList *targets, const Target *source)
 {
-	_cleanup_plan_ Plan plan = {0};
 	_cleanup_free_ char *error = NULL;
 	_cleanup_key_pair_ KeyPair client;
 	PublicKey server;
-	SendOrder order = {.client = &client, .server = &server};
-	TargetList targets;
-	Target source;
+	const SendOrder order = {
+		.client = &client,
+		.server = &server,
+		.source = source,
+		.step_sec = plan->settings.step_sec ? plan->settings.step_sec : SPALE_TIME_STEP,
+		.count = plan->settings.count ? plan->settings.count : 1,
+	};
 	int r;
+
+	r = key_file_read_bundle(plan->key, &server, &client, &error);
+	if (r < 0) {
+		report_error("%s", error ? error : strerror(-r));
+		return EXIT_FAILED;
+	}
+	if (key_file_is_exposed(plan->key))
+		report_warning("others than its owner have access to %s: chmod 600 it", plan->key);
+	return send_knocks(targets, &order) < 0 ? EXIT_FAILED : EXIT_SENT;
+}
+
+static Exit wait_until_open(const Options *options, TargetList *targets, const Target *source)
+{
+	int r;
+
+	for (size_t i = 0; i < targets->count; i++)
+		target_set_port(&targets->items[i], options->wait_port);
+	r = wait_for_port(targets, source, options->timeout_ns);
+	if (r == -ETIMEDOUT)
+		return EXIT_TIMED_OUT;
+	return r < 0 ? EXIT_FAILED : EXIT_SENT;
+}
+
+static Exit run_send(const Options *options)
+{
+	_cleanup_plan_ Plan plan = {0};
+	const Target *source = NULL;
+	Target source_address;
+	TargetList targets;
 	Exit result;
 
 	result = plan_make(options, &plan);
 	if (result != EXIT_SENT)
 		return result;
-	r = key_file_read_bundle(plan.key, &server, &client, &error);
-	if (r < 0) {
-		report_error("%s", error ? error : strerror(-r));
-		return EXIT_FAILED;
-	}
-	if (key_file_is_exposed(plan.key))
-		report_warning("others than its owner have access to %s: chmod 600 it", plan.key);
-
 	if (plan.settings.source && *plan.settings.source) {
-		if (target_parse_source(plan.settings.source, &source) < 0)
+		if (target_parse_source(plan.settings.source, &source_address) < 0)
 			return EXIT_FAILED;
-		order.source = &source;
+		source = &source_address;
 	}
-	order.step_sec = plan.settings.step_sec ? plan.settings.step_sec : SPALE_TIME_STEP;
-	order.count = plan.settings.count ? plan.settings.count : 1;
-	if (target_resolve(plan.settings.host, plan.settings.port, order.source, &targets) < 0)
+	if (target_resolve(plan.settings.host, plan.settings.port, source, &targets) < 0)
 		return EXIT_FAILED;
-	if (send_knocks(&targets, &order) < 0)
-		return EXIT_FAILED;
-	if (!options->wait_port)
-		return EXIT_SENT;
-
-	for (size_t i = 0; i < targets.count; i++)
-		target_set_port(&targets.items[i], options->wait_port);
-	r = wait_for_port(&targets, order.source, options->timeout_ns);
-	if (r == -ETIMEDOUT)
-		return EXIT_TIMED_OUT;
-	return r < 0 ? EXIT_FAILED : EXIT_SENT;
+	result = knock(&plan, &targets, source);
+	if (result == EXIT_SENT && options->wait_port)
+		result = wait_until_open(options, &targets, source);
+	return result;
 }
 
 static Exit usage(void)
@@ -170,7 +186,7 @@ int main(int argc, char *argv[])
 		puts("spale-send " SPALE_VERSION);
 		return EXIT_SENT;
 	case COMMAND_SEND:
-		result = knock(&options);
+		result = run_send(&options);
 		return result == EXIT_USAGE ? usage() : result;
 	case COMMAND_CREATE:
 	case COMMAND_LIST:

@@ -19,6 +19,12 @@
 /* CLOCK_BOOTTIME got this much ahead of CLOCK_MONOTONIC: the machine was suspended. */
 #define SUSPEND_MIN_NS NSEC_PER_SEC
 
+/*
+ * Looking for ended grants means looking at all of them, so it is not done more often than this.
+ * The kernel does not wait for it.
+ */
+#define EXPIRE_STEP_NS (NSEC_PER_SEC / 4)
+
 /* When to try again what the kernel did not take. */
 #define RETRY_NS NSEC_PER_SEC
 
@@ -32,6 +38,7 @@ struct Manager {
 	Clock clock;
 	InterfaceList attached;
 	Projection projection;
+	uint64_t look_mono_ns;		/* before that no grant ends */
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
 	uint64_t counts[REFUSAL_COUNT]; /* knocks */
 	AnnounceLimit refused_lines;
@@ -165,6 +172,8 @@ static Refusal make_grant(Manager *manager, const struct spale_knock *knock,
 			    refusal_name(REFUSAL_ENFORCER), refusal_meaning(REFUSAL_ENFORCER));
 		return REFUSAL_ENFORCER;
 	}
+	if (manager->look_mono_ns > grant_end_mono_ns(grant))
+		manager->look_mono_ns = grant_end_mono_ns(grant);
 	announce_accepted(knock, grant, deadline_usec(manager, grant, now_mono_ns));
 	forget_gone(manager, verdict->peer, verdict->client->name, "replaced",
 		    "the client has as many grants as it may have");
@@ -201,8 +210,8 @@ void manager_knock(const struct spale_knock *knock, void *userdata)
 
 /* ---- expiry -------------------------------------------------------------------------------- */
 
-/* Removes what has ended at NOW, EXPIRE_BATCH grants at most. */
-static void expire_until(Manager *manager, uint64_t now_mono_ns)
+/* Removes what has ended at NOW, EXPIRE_BATCH grants at most. Whether that was all. */
+static bool expire_until(Manager *manager, uint64_t now_mono_ns)
 {
 	uint64_t ended[EXPIRE_BATCH];
 	size_t count = 0;
@@ -220,6 +229,7 @@ static void expire_until(Manager *manager, uint64_t now_mono_ns)
 		if (grant_end_mono_ns(grant) <= now_mono_ns)
 			end_grant(manager, grant, JOURNAL_GRANT_EXPIRED, NULL, NULL);
 	}
+	return count < EXPIRE_BATCH;
 }
 
 /*
@@ -242,7 +252,8 @@ static void make_up_for_suspend(Manager *manager, uint64_t now_mono_ns)
 				     grant_table_get(manager->grants, i));
 	/* Before the shift: times do not go below zero. */
 	for (size_t left = grant_table_count(manager->grants) / EXPIRE_BATCH + 1; left > 0; left--)
-		expire_until(manager, now_mono_ns + delta);
+		(void)expire_until(manager, now_mono_ns + delta);
+	manager->look_mono_ns = now_mono_ns;
 	grant_table_shift(manager->grants, delta);
 	for (size_t i = 0; r == 0 && i < grant_table_count(manager->grants); i++)
 		r = grant_entries(grant_table_get(manager->grants, i), &entries);
@@ -259,6 +270,20 @@ static void make_up_for_suspend(Manager *manager, uint64_t now_mono_ns)
 		projection_apply_surely(&manager->projection, &entries);
 }
 
+/* Looks for ended grants, if there can be any, and when to look again. */
+static void look_for_ended(Manager *manager, uint64_t now_mono_ns)
+{
+	if (now_mono_ns < manager->look_mono_ns)
+		return;
+	if (!expire_until(manager, now_mono_ns)) {
+		manager->look_mono_ns = now_mono_ns;
+		return;
+	}
+	manager->look_mono_ns = grant_table_next_end_mono_ns(manager->grants);
+	if (manager->look_mono_ns < now_mono_ns + EXPIRE_STEP_NS)
+		manager->look_mono_ns = now_mono_ns + EXPIRE_STEP_NS;
+}
+
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 {
 	uint64_t now_mono_ns = mono_ns(manager), next_mono_ns;
@@ -266,10 +291,10 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 
 	r = projection_retry(&manager->projection);
 	make_up_for_suspend(manager, now_mono_ns);
-	expire_until(manager, now_mono_ns);
+	look_for_ended(manager, now_mono_ns);
 	next_mono_ns = announce_flush(&manager->refused_lines, now_mono_ns);
-	if (next_mono_ns > grant_table_next_end_mono_ns(manager->grants))
-		next_mono_ns = grant_table_next_end_mono_ns(manager->grants);
+	if (next_mono_ns > manager->look_mono_ns)
+		next_mono_ns = manager->look_mono_ns;
 	if (manager->projection.pending.count > 0 && next_mono_ns > now_mono_ns + RETRY_NS)
 		next_mono_ns = now_mono_ns + RETRY_NS;
 	*ret_next_mono_ns = next_mono_ns;
@@ -405,6 +430,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 		move_keys(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);
 	revoked = redecide_all(manager, ids, count);
+	manager->look_mono_ns = 0;
 	knock_judge_keep(manager->judge, manager->clients);
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
 		     client_set_count(manager->clients), count - revoked, revoked) < 0)

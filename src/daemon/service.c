@@ -36,6 +36,9 @@ typedef struct Service {
 	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
 	bool reload_failed; /* what is in force is not what the files say */
+	size_t told_grants; /* what the status says */
+	uint64_t told_accepted;
+	bool told_failed;
 } Service;
 
 static void service_done(Service *service)
@@ -56,11 +59,19 @@ static int fail(int error, const char *what)
 
 /* ---- status -------------------------------------------------------------------------------- */
 
-static void notify_status(const Service *service)
+/* Tells the service manager what is new. */
+static void notify_status(Service *service)
 {
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s",
-		   grant_table_count(manager_grants(service->manager)),
-		   manager_accepted(service->manager),
+	size_t grants = grant_table_count(manager_grants(service->manager));
+	uint64_t accepted = manager_accepted(service->manager);
+
+	if (grants == service->told_grants && accepted == service->told_accepted &&
+	    service->reload_failed == service->told_failed)
+		return;
+	service->told_grants = grants;
+	service->told_accepted = accepted;
+	service->told_failed = service->reload_failed;
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s", grants, accepted,
 		   service->reload_failed
 			   ? "; the last reload failed, the old configuration is in force"
 			   : "");

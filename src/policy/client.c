@@ -71,21 +71,18 @@ static void clear_formats(void *field)
 static const GrammarType formats_type = {.read = read_format, .list = true, .clear = clear_formats};
 static const GrammarType preshared_key_type = {.read = read_preshared_key};
 
-#define ALLOWED_DURATION "a duration such as 90 (seconds), 5min, 1h 30min or infinity"
-#define ALLOWED_MOMENT	 "a moment in UTC such as 2030-01-31 or 2030-01-31 18:30:05"
+#define ALLOWED_MOMENT "a moment in UTC such as 2030-01-31 or 2030-01-31 18:30:05"
 
 static const GrammarKey client_keys[] = {
-	{"Client", "Ports", &grammar_ports, "ports such as 22, 22/tcp or 8000-8010/udp", AT(ports),
-	 HAS(ports)},
-	{"Client", "Idle", &grammar_duration, ALLOWED_DURATION ", from 1 second", AT(idle_ns),
-	 HAS(idle), .min = NSEC_PER_SEC},
-	{"Client", "Grace", &grammar_duration, ALLOWED_DURATION, AT(grace_ns), HAS(grace)},
-	{"Client", "Lifetime", &grammar_duration, ALLOWED_DURATION ", from 1 second",
-	 AT(lifetime_ns), HAS(lifetime), .min = NSEC_PER_SEC},
+	{"Client", "Ports", &grammar_ports, GRAMMAR_ALLOWED_PORTS, AT(ports), HAS(ports)},
+	{"Client", "Idle", &grammar_duration, GRAMMAR_ALLOWED_SECOND, AT(idle_ns), HAS(idle),
+	 .min = NSEC_PER_SEC},
+	{"Client", "Grace", &grammar_duration, GRAMMAR_ALLOWED_DURATION, AT(grace_ns), HAS(grace)},
+	{"Client", "Lifetime", &grammar_duration, GRAMMAR_ALLOWED_SECOND, AT(lifetime_ns),
+	 HAS(lifetime), .min = NSEC_PER_SEC},
 	{"Client", "NotBefore", &grammar_timestamp, ALLOWED_MOMENT, AT(not_before_real_usec)},
 	{"Client", "NotAfter", &grammar_timestamp, ALLOWED_MOMENT, AT(not_after_real_usec)},
-	{"Client", "AllowedSources", &grammar_prefixes,
-	 "addresses and prefixes such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/32",
+	{"Client", "AllowedSources", &grammar_prefixes, GRAMMAR_ALLOWED_PREFIXES,
 	 AT(allowed_sources), HAS(allowed_sources)},
 	{"Client", "Enabled", &grammar_bool, "yes or no", AT(enabled)},
 	{"Client", "Formats", &formats_type, "1", offsetof(Settings, format1),

@@ -13,9 +13,6 @@
 
 #define AT(field) offsetof(Config, field)
 
-#define ALLOWED_DURATION "a duration such as 90 (seconds), 5min, 1h 30min or infinity"
-#define ALLOWED_PORTS	 "ports such as 22, 22/tcp or 8000-8010/udp"
-
 /* The grammar: what exists, in the order of --show-config. */
 const GrammarKey config_keys[] = {
 	{"Protect", "Interfaces", &grammar_interfaces,
@@ -23,12 +20,11 @@ const GrammarKey config_keys[] = {
 	 .option = "-i"},
 	{"Protect", "Mode", &grammar_mode, "tc or xdp", AT(mode), .fallback = "tc",
 	 .legacy = {"MODE"}},
-	{"Protect", "Ports", &grammar_ports, ALLOWED_PORTS, AT(protected_ports),
+	{"Protect", "Ports", &grammar_ports, GRAMMAR_ALLOWED_PORTS, AT(protected_ports),
 	 .legacy = {"PROTECTED_PORTS"}},
 	{"Protect", "Scope", &grammar_scope, "all", .fallback = "all"},
-	{"Protect", "AlwaysAllow", &grammar_prefixes,
-	 "addresses and prefixes such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/32",
-	 AT(always_allow), .fallback = "", .legacy = {"ALWAYS_ALLOW"}},
+	{"Protect", "AlwaysAllow", &grammar_prefixes, GRAMMAR_ALLOWED_PREFIXES, AT(always_allow),
+	 .fallback = "", .legacy = {"ALWAYS_ALLOW"}},
 	{"Protect", "LogOnly", &grammar_bool, "yes or no", AT(log_only), .fallback = "no",
 	 .legacy = {"LOG_ONLY"}},
 
@@ -50,12 +46,12 @@ const GrammarKey config_keys[] = {
 	{"Knock", "ClientsDirectory", &grammar_path, "a path", AT(clients_directory),
 	 .fallback = "clients", .legacy = {"CLIENTS_DIR"}},
 
-	{"Grant", "Idle", &grammar_duration, ALLOWED_DURATION ", from 1 second", AT(idle_ns),
+	{"Grant", "Idle", &grammar_duration, GRAMMAR_ALLOWED_SECOND, AT(idle_ns),
 	 .min = NSEC_PER_SEC, .fallback = "60s", .legacy = {"IDLE_SEC"}},
-	{"Grant", "Grace", &grammar_duration, ALLOWED_DURATION, AT(grace_ns), .fallback = "300s",
-	 .legacy = {"GRACE_SEC"}},
-	{"Grant", "Lifetime", &grammar_duration, ALLOWED_DURATION ", from 1 second",
-	 AT(lifetime_ns), .min = NSEC_PER_SEC, .fallback = "12h", .legacy_fallback = "infinity"},
+	{"Grant", "Grace", &grammar_duration, GRAMMAR_ALLOWED_DURATION, AT(grace_ns),
+	 .fallback = "300s", .legacy = {"GRACE_SEC"}},
+	{"Grant", "Lifetime", &grammar_duration, GRAMMAR_ALLOWED_SECOND, AT(lifetime_ns),
+	 .min = NSEC_PER_SEC, .fallback = "12h", .legacy_fallback = "infinity"},
 	{"Grant", "Prefix4", &grammar_u8, "a prefix length from 16 to 32", AT(prefix4), .min = 16,
 	 .max = 32, .fallback = "32"},
 	{"Grant", "Prefix6", &grammar_u8, "a prefix length from 32 to 128", AT(prefix6), .min = 32,
@@ -69,13 +65,14 @@ const GrammarKey config_keys[] = {
 
 /* What spale 0.3 had behind the upper-cased name of a client. */
 const GrammarKey config_override_keys[] = {
-	{"Client", "Ports", &grammar_ports, ALLOWED_PORTS, offsetof(ClientOverride, ports),
+	{"Client", "Ports", &grammar_ports, GRAMMAR_ALLOWED_PORTS, offsetof(ClientOverride, ports),
 	 offsetof(ClientOverride, has_ports), .legacy = {"_PORTS"}},
-	{"Client", "Idle", &grammar_duration, ALLOWED_DURATION ", from 1 second",
+	{"Client", "Idle", &grammar_duration, GRAMMAR_ALLOWED_SECOND,
 	 offsetof(ClientOverride, idle_ns), offsetof(ClientOverride, has_idle), .min = NSEC_PER_SEC,
 	 .legacy = {"_IDLE_SEC"}},
-	{"Client", "Grace", &grammar_duration, ALLOWED_DURATION, offsetof(ClientOverride, grace_ns),
-	 offsetof(ClientOverride, has_grace), .legacy = {"_GRACE_SEC"}},
+	{"Client", "Grace", &grammar_duration, GRAMMAR_ALLOWED_DURATION,
+	 offsetof(ClientOverride, grace_ns), offsetof(ClientOverride, has_grace),
+	 .legacy = {"_GRACE_SEC"}},
 };
 
 _Static_assert(ARRAY_SIZE(config_keys) == CONFIG_KEYS, "CONFIG_KEYS");

@@ -124,12 +124,11 @@ static int add_entry(ConfigBuilder *builder, const ConfigEntry *template, const 
 	if (r < 0)
 		return r == -EINVAL ? 0 : r;
 	if (entry.key->type->path && *entry.text) {
-		char *resolved = grammar_resolve(entry.key->type, builder->directory, entry.text);
+		_cleanup_free_ char *raw = entry.text;
 
-		if (!resolved)
+		entry.text = grammar_resolve(entry.key->type, builder->directory, raw);
+		if (!entry.text)
 			return -ENOMEM;
-		free(entry.text);
-		entry.text = resolved;
 	}
 	if (builder->count == builder->room) {
 		size_t room = builder->room ? builder->room * 2 : 32;

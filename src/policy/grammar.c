@@ -298,7 +298,7 @@ static char *format_addresses(const void *object)
 {
 	const Config *config = object;
 	const AddressList *list = &config->knock_addresses;
-	char *text = malloc((list->count + 2) * ADDRESS_TEXT_MAX);
+	_cleanup_free_ char *text = malloc((list->count + 2) * ADDRESS_TEXT_MAX);
 	char *end = text;
 
 	if (!text)
@@ -316,7 +316,7 @@ static char *format_addresses(const void *object)
 		end += strlen(end);
 	}
 	*end = '\0';
-	return text;
+	return TAKE_PTR(text);
 }
 
 static int check_path(const char *text, const char **ret_problem)
@@ -331,8 +331,8 @@ static int check_path(const char *text, const char **ret_problem)
 static int read_path(const GrammarKey *key, void *object, const char *text,
 		     const char **ret_problem)
 {
+	_cleanup_free_ char *copy = NULL;
 	char **path = field_of(key, object);
-	char *copy;
 	int r;
 
 	r = check_path(text, ret_problem);
@@ -342,7 +342,7 @@ static int read_path(const GrammarKey *key, void *object, const char *text,
 	if (!copy)
 		return -ENOMEM;
 	free(*path);
-	*path = copy;
+	*path = TAKE_PTR(copy);
 	return 0;
 }
 

@@ -72,6 +72,13 @@ const GrammarKey *grammar_find(const GrammarKey *keys, size_t count, const char 
  */
 char *grammar_resolve(const GrammarType *type, const char *directory, const char *value);
 
+/* What rows of several tables allow. */
+#define GRAMMAR_ALLOWED_DURATION "a duration such as 90 (seconds), 5min, 1h 30min or infinity"
+#define GRAMMAR_ALLOWED_SECOND	 GRAMMAR_ALLOWED_DURATION ", from 1 second"
+#define GRAMMAR_ALLOWED_PORTS	 "ports such as 22, 22/tcp or 8000-8010/udp"
+#define GRAMMAR_ALLOWED_PREFIXES                                                                   \
+	"addresses and prefixes such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/32"
+
 extern const GrammarType grammar_bool;
 extern const GrammarType grammar_u8;
 extern const GrammarType grammar_u32;

@@ -199,11 +199,13 @@ static int plan_link(Plan *plan, const GrantTable *table, Slot *slot,
 	Entry *entry = entry_table_find(&table->entries, key);
 
 	if (!entry) {
-		entry = calloc(1, sizeof(*entry));
-		if (!entry)
+		_cleanup_free_ Entry *fresh = calloc(1, sizeof(*fresh));
+
+		if (!fresh)
 			return -ENOMEM;
-		entry->key = *key;
-		plan->fresh[plan->fresh_count++] = entry;
+		fresh->key = *key;
+		entry = fresh;
+		plan->fresh[plan->fresh_count++] = TAKE_PTR(fresh);
 	}
 	plan->links[plan->count++] = (Link){.entry = entry, .grant = &slot->grant};
 	return 0;

@@ -42,8 +42,8 @@ static char *strip(char *text)
 
 static int read_header(Reader *reader, char *text, const char *origin)
 {
+	_cleanup_free_ char *name = NULL;
 	char *end = strchr(text, ']');
-	char *name = NULL;
 
 	reader->lost = true;
 	if (!end) {
@@ -58,17 +58,17 @@ static int read_header(Reader *reader, char *text, const char *origin)
 				strip(end + 1), text + 1);
 		return 0;
 	}
-	name = strip(text + 1);
-	if (*name == '\0') {
+	text = strip(text + 1);
+	if (*text == '\0') {
 		diagnostics_add(reader->diagnostics, SEVERITY_ERROR, origin,
 				"a section needs a name between \"[\" and \"]\"");
 		return 0;
 	}
-	name = strdup(name);
+	name = strdup(text);
 	if (!name)
 		return -ENOMEM;
 	free(reader->section);
-	reader->section = name;
+	reader->section = TAKE_PTR(name);
 	reader->lost = false;
 	return 0;
 }

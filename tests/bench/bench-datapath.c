@@ -11,9 +11,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +28,8 @@
 #define ROUNDS	    31
 #define REPETITIONS 20000
 #define WARM_UP	    1000
+/* Of knocks that are taken: they fit into the ring. */
+#define TAKEN 1000
 
 /* Not in every Debian's linux/bpf.h. */
 #define XDP_HAS_FRAGS (1U << 5)
@@ -252,6 +252,7 @@ static double measure(struct trial *trial, int program, int repetitions)
 	end = cpu_ns();
 	if (r < 0)
 		die("BPF_PROG_TEST_RUN", r);
+	gate_drain(&trial->gate);
 	return (end - begin) / repetitions;
 }
 
@@ -259,12 +260,13 @@ static void run_round(struct trial *trial, int round)
 {
 	int first = round % 2 ? trial->program : trial->empty;
 	int second = round % 2 ? trial->empty : trial->program;
+	int repetitions = trial->subject->renewed ? TAKEN : REPETITIONS;
 	double a, b;
 
 	measure(trial, first, WARM_UP);
-	a = measure(trial, first, REPETITIONS);
+	a = measure(trial, first, repetitions);
 	measure(trial, second, WARM_UP);
-	b = measure(trial, second, REPETITIONS);
+	b = measure(trial, second, repetitions);
 	trial->differences[round] = round % 2 ? a - b : b - a;
 }
 
@@ -281,52 +283,9 @@ static double median(struct trial *trial)
 	return trial->differences[ROUNDS / 2];
 }
 
-/* Empties the rings of knocks that are taken, as the daemon does. */
-static struct ring_buffer *rings;
-static atomic_bool finished;
-
-static int drop_record(void *context, void *data, size_t length)
-{
-	(void)context;
-	(void)data;
-	(void)length;
-	return 0;
-}
-
-static void *drain(void *argument)
-{
-	(void)argument;
-	while (rings && !finished)
-		ring_buffer__poll(rings, 1);
-	return NULL;
-}
-
-static void add_ring(struct trial *trial)
-{
-	int r = 0;
-
-	if (!trial->subject->renewed)
-		return;
-	if (!rings)
-		rings = ring_buffer__new(trial->gate.knocks, drop_record, NULL, NULL);
-	else
-		r = ring_buffer__add(rings, trial->gate.knocks, drop_record, NULL);
-	if (!rings || r < 0)
-		die("ring buffer", r < 0 ? r : errno);
-}
-
-static void pin(pthread_t thread, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	pthread_setaffinity_np(thread, sizeof(set), &set);
-}
-
-/* One line of the table. Returns whether the bar is met. */
-static bool print_row(const struct subject *subject, enum spale_family family,
-		      struct trial *trials[KINDS])
+/* One line of the table. Returns 1 if there is a bar and it isn't met. */
+static int print_row(const struct subject *subject, enum spale_family family,
+		     struct trial *trials[KINDS])
 {
 	double tc = median(trials[TC]), xdp = median(trials[XDP]);
 	bool met = !subject->bar || (tc <= subject->bar && xdp <= subject->bar);
@@ -335,40 +294,34 @@ static bool print_row(const struct subject *subject, enum spale_family family,
 	if (subject->bar)
 		printf("   at most %2.0f: %s", subject->bar, met ? "met" : "NOT MET");
 	printf("\n");
-	return met;
+	return !met;
 }
 
 int main(int argc, char **argv)
 {
 	static struct trial trials[SUBJECTS][SPALE_FAMILIES][KINDS];
-	pthread_t drainer;
-	bool met = true;
-	int empty;
+	int empty, rows = 0, missed = 0;
+	cpu_set_t cpus = {0};
 
 	for (int kind = 0; kind < KINDS; kind++) {
 		empty = empty_program(kind);
 		for (size_t i = 0; i < SUBJECTS; i++) {
 			if (argc > 1 && !strstr(subjects[i].name, argv[1]))
 				continue;
-			for (int family = 0; family < SPALE_FAMILIES; family++) {
+			for (int family = 0; family < SPALE_FAMILIES; family++)
 				set_up(&trials[i][family][kind], kind, &subjects[i], family, empty);
-				add_ring(&trials[i][family][kind]);
-			}
 		}
 	}
 
-	pin(pthread_self(), 1);
-	if (pthread_create(&drainer, NULL, drain, NULL))
-		die("thread", EAGAIN);
-	pin(drainer, 0);
+	/* On one CPU; where there is but one, this fails and doesn't matter. */
+	CPU_SET(1, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	for (int round = 0; round < ROUNDS; round++)
 		for (size_t i = 0; i < SUBJECTS; i++)
 			for (int family = 0; family < SPALE_FAMILIES; family++)
 				for (int kind = 0; kind < KINDS; kind++)
 					if (trials[i][family][kind].subject)
 						run_round(&trials[i][family][kind], round);
-	finished = true;
-	pthread_join(drainer, NULL);
 
 	printf("ns per packet over an empty program            TC     XDP\n");
 	for (int family = 0; family < SPALE_FAMILIES; family++) {
@@ -376,10 +329,16 @@ int main(int argc, char **argv)
 			struct trial *pair[KINDS] = {&trials[i][family][XDP],
 						     &trials[i][family][TC]};
 
-			if (pair[TC]->subject)
-				met &= print_row(&subjects[i], family, pair);
+			if (!pair[TC]->subject)
+				continue;
+			rows++;
+			missed += print_row(&subjects[i], family, pair);
 		}
 	}
-	printf("%s\n", met ? "All bars are met." : "Not all bars are met.");
-	return met ? 0 : 1;
+	if (rows == 0) {
+		fprintf(stderr, "bench-datapath: no packet of that name\n");
+		return 1;
+	}
+	printf("%d bars are not met.\n", missed);
+	return missed ? 1 : 0;
 }

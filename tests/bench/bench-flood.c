@@ -123,7 +123,8 @@ int main(int argc, char **argv)
 	flood.size = fread(flood.frames[0], 1, FRAME_MAX, stdin);
 	if (argc != 6 || flood.size < SOURCE_OFFSET + sizeof(uint16_t) ||
 	    parse_u32(argv[2], 0, NOISE_MAX, &noise) < 0 || noise > flood.size ||
-	    parse_u32(argv[3], 1, 60, &seconds) < 0 || parse_u32(argv[4], 0, 10000000, &rate) < 0) {
+	    parse_u32(argv[3], 1, 60, &seconds) < 0 || parse_u32(argv[4], 0, 10000000, &rate) < 0 ||
+	    parse_bool(argv[5], &flood.sources) < 0) {
 		fprintf(stderr, "usage: bench-flood DEVICE NOISE SECONDS RATE SOURCES <FRAME\n");
 		return 2;
 	}

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "daemon/journal.h"
+#include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "enforce/fake.h"
 #include "keys/pem.h"
@@ -115,7 +116,10 @@ static int make_knock(Bench *bench, size_t i)
 	if (getrandom(message.nonce, sizeof(message.nonce), 0) != (ssize_t)sizeof(message.nonce))
 		return -EIO;
 
-	*knock = (struct spale_knock){.ifindex = 1, .length = SPALE_FORMAT1_SIZE, .format = 1};
+	*knock = (struct spale_knock){.received_mono_ns = clock_system.mono_ns(NULL),
+				      .ifindex = 1,
+				      .length = SPALE_FORMAT1_SIZE,
+				      .format = 1};
 	memcpy(knock->source, address.bytes, sizeof(knock->source));
 	return format1_seal(&message, &bench->server.public_key, &bench->senders[i].key, &ephemeral,
 			    knock->data);
@@ -176,6 +180,9 @@ static int make_manager(Bench *bench, const char *directory)
 		fprintf(stderr, "bench-knock: %s\n", error ? error : strerror(-r));
 		return r;
 	}
+	r = knock_judge_begin(bench->state, true, clock_system.real_usec(NULL));
+	if (r < 0)
+		return r;
 	enforcer = fake_enforcer_new();
 	if (!enforcer)
 		return -ENOMEM;

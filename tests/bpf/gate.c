@@ -325,6 +325,18 @@ Outcome gate_run_tagged(Gate *gate, const struct packet *packet, uint16_t tag)
 	return run(gate, bpf_program__fd(gate->tagger->progs.tag_tc), packet, 0);
 }
 
+void gate_shoot(const Gate *gate, const struct packet *packet)
+{
+	uint8_t frame[PACKET_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->bytes,
+		    .data_size_in = packet->length, .data_out = frame,
+		    .data_size_out = sizeof(frame), .repeat = 1);
+	int r = bpf_prog_test_run_opts(gate->program, &opts);
+
+	if (r < 0)
+		die("BPF_PROG_TEST_RUN", r);
+}
+
 enum verdict { PASS, DROP, TAKE };
 
 static const struct {

@@ -77,6 +77,9 @@ Outcome gate_run_tagged(Gate *gate, const struct packet *packet, uint16_t tag);
 void gate_counters(Gate *gate, struct spale_counters *ret_counters);
 struct spale_counters gate_counted(Gate *gate, const struct spale_counters *before);
 
+/* Runs the program without looking at what comes of it, which several threads may do at a time. */
+void gate_shoot(const Gate *gate, const struct packet *packet);
+
 /* Whether exactly this happened: the verdict, COUNT in the one counter of REASON, nothing else. */
 bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only, uint64_t count);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens to knocks one after the other: repetitions, limits, a full ring, other hosts'. */
 #include <netinet/in.h>
-#include <stdio.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
@@ -327,6 +329,66 @@ static void full_ring(struct course *course)
 	expect(course, "and once more", SPALE_REASON_KNOCK_REPEATED);
 }
 
+/* Two CPUs get the same new knocks at the same time. */
+#define RACES 1000
+
+struct racer {
+	struct course *course;
+	pthread_barrier_t *barrier;
+	int cpu;
+};
+
+static void *race(void *argument)
+{
+	struct racer *racer = argument;
+	struct course course = *racer->course;
+	struct packet packet;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(racer->cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	course.shape.payload_bytes = course.payload;
+	for (int i = 0; i < RACES; i++) {
+		renew(&course);
+		packet_build(&packet, &course.shape, course.family);
+		pthread_barrier_wait(racer->barrier);
+		gate_shoot(course.gate, &packet);
+	}
+	return NULL;
+}
+
+/* Each is handed up once, whoever is first. */
+static void races(struct course *course)
+{
+	struct spale_counters before, counted;
+	pthread_barrier_t barrier;
+	struct racer racers[2];
+	pthread_t threads[2];
+
+	begin(course);
+	gate_counters(course->gate, &before);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (int i = 0; i < 2; i++) {
+		racers[i] = (struct racer){course, &barrier, i};
+		if (pthread_create(&threads[i], NULL, race, &racers[i]))
+			abort();
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&barrier);
+	gate_drain(course->gate);
+
+	counted = gate_counted(course->gate, &before);
+	check(counted.packets[SPALE_REASON_KNOCK] == RACES &&
+		      counted.packets[SPALE_REASON_KNOCK_REPEATED] == RACES &&
+		      course->gate->records == RACES,
+	      "knocks on two CPUs, %s: %llu taken, %llu repeated, %u handed up", course->gate->name,
+	      (unsigned long long)counted.packets[SPALE_REASON_KNOCK],
+	      (unsigned long long)counted.packets[SPALE_REASON_KNOCK_REPEATED],
+	      course->gate->records);
+}
+
 void knocks_run(struct bench *bench)
 {
 	Gate *gates[] = {&bench->tc, &bench->xdp};
@@ -343,6 +405,7 @@ void knocks_run(struct bench *bench)
 			arithmetic(&course);
 			total_rates(&course);
 			full_ring(&course);
+			races(&course);
 			gates[g]->ifindex = bench->first;
 		}
 	}

@@ -100,7 +100,7 @@ static void port_sets(Gate *gate)
  */
 static void last_step(const struct bench *bench, Gate *gate)
 {
-	static const struct row_grant fresh = {true, 0, 60 * SECOND, 60 * SECOND, NEVER};
+	static const struct row_grant fresh = {true, 20, 60 * SECOND, 60 * SECOND, NEVER};
 	struct shape shape = {.tcp_flags = TCP_ACK};
 	struct spale_grant_key key;
 	struct spale_grant value = {0};

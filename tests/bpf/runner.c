@@ -13,7 +13,7 @@
 
 #include "tag-tc.skel.h"
 
-/* For TC, kernels from 6.18 on refuse IP frames that are shorter than this. */
+/* For TC, newer kernels refuse IP frames that are shorter than this. */
 #define SHORTEST_IN_TC (14 + 40)
 
 #define TC_PASS (uint32_t) - 1

@@ -22,8 +22,8 @@ typedef struct Runner {
 } Runner;
 
 /*
- * Opens a gate for a manner. Returns false where the kernel cannot hand frames over so: in pieces
- * to XDP since 6.18, to TC later. All else that fails ends the test.
+ * Opens a gate for a manner. Returns false where the kernel's BPF_PROG_TEST_RUN knows no frames in
+ * pieces (only newer ones do, for XDP before TC). All else that fails ends the test.
  */
 bool runner_open(Runner *runner, bool xdp, Manner manner);
 

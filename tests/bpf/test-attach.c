@@ -104,6 +104,20 @@ static void test_loopback(void **state)
 	assert_int_equal(help_wait_counter(enforcer, "lo", SPALE_REASON_DENIED, 1), 1);
 }
 
+static void test_interfaces_count_apart(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+
+	(void)state;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	assert_done(enforcer, enforcer_attach(enforcer, "far", MODE_TC));
+	help_send_syn("far", HELP_TCP_PORT);
+	help_send_syn("far", HELP_TCP_PORT);
+	help_send_syn("near", HELP_TCP_PORT);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 2), 2);
+	assert_int_equal(help_wait_counter(enforcer, "far", SPALE_REASON_DENIED, 1), 1);
+}
+
 /* How ip(8) shows the interface's XDP program: "xdp" is native, "xdpgeneric" is not. */
 static bool shows_xdp_as(const char *interface, const char *mode)
 {
@@ -327,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		help_clean_test(test_tc),
 		help_clean_test(test_xdp),
+		help_clean_test(test_interfaces_count_apart),
 		help_clean_test(test_xdp_is_native_where_it_can_be),
 		help_clean_test(test_no_such_interface),
 		help_clean_test(test_device_without_ethernet),

@@ -4,7 +4,7 @@
 import pytest
 
 from lib import services
-from lib.netns import tcp_open, udp_open
+from lib.netns import tcp_closed, tcp_open, udp_closed
 
 
 def test_reload_keeps_grants(own_daemon, lab):
@@ -15,7 +15,7 @@ def test_reload_keeps_grants(own_daemon, lab):
     daemon.reload()
     assert tcp_open(lab.client, "ipv4", services.TCP)
     assert tcp_open(lab.client, "ipv6", services.TCP)
-    assert not tcp_open(lab.client, "ipv4", services.TCP, source=1)
+    assert tcp_closed(lab.client, "ipv4", services.TCP, source=1)
 
 
 def test_reload_is_not_a_gap(own_daemon, lab):
@@ -24,7 +24,7 @@ def test_reload_is_not_a_gap(own_daemon, lab):
     daemon.start()
     for _ in range(5):
         daemon.reload()
-        assert not udp_open(lab.client, "ipv4", services.UDP, timeout=0.02)
+        assert udp_closed(lab.client, "ipv4", services.UDP)
     assert daemon.counters()["unprotected"] == 0
 
 
@@ -37,10 +37,10 @@ def test_removed_client_is_cut(own_daemon, lab, family):
     (daemon.keys.clients_directory / "alice.pem").unlink()
     daemon.reload()
     assert daemon.wait_log(r"grant revoked:.*client=alice", mark), daemon.log(mark)
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
     assert tcp_open(lab.client, family, services.TCP, source=1)
     daemon.send(daemon.keys.knock("alice"), family=family)
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
 
 
 def test_replaced_key_is_cut(own_daemon, lab):
@@ -49,7 +49,7 @@ def test_replaced_key_is_cut(own_daemon, lab):
     daemon.knock("alice")
     daemon.keys.add("alice")
     daemon.reload()
-    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_closed(lab.client, "ipv4", services.TCP)
     daemon.knock("alice")
     assert tcp_open(lab.client, "ipv4", services.TCP)
 
@@ -60,7 +60,7 @@ def test_disabled_client_is_cut(own_daemon, lab):
     daemon.knock("alice")
     daemon.keys.conf("alice", Enabled="no")
     daemon.reload()
-    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_closed(lab.client, "ipv4", services.TCP)
 
 
 def test_narrowed_client_keeps_what_is_left(own_daemon, lab):
@@ -69,7 +69,7 @@ def test_narrowed_client_keeps_what_is_left(own_daemon, lab):
     daemon.knock("alice")
     daemon.keys.conf("alice", Ports=f"{services.ALSO}/tcp")
     daemon.reload()
-    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_closed(lab.client, "ipv4", services.TCP)
     assert tcp_open(lab.client, "ipv4", services.ALSO)
 
 
@@ -88,8 +88,8 @@ def test_ports_change(own_daemon, lab, family):
     daemon.knock(family=family)
     daemon.write_conf(Protect={"Ports": f"{services.TCP}/tcp {services.FREE_TCP}/tcp"})
     daemon.reload()
-    assert not tcp_open(lab.client, family, services.FREE_TCP, source=1)
-    assert not tcp_open(lab.client, family, services.TCP, source=1)
+    assert tcp_closed(lab.client, family, services.FREE_TCP, source=1)
+    assert tcp_closed(lab.client, family, services.TCP, source=1)
     assert tcp_open(lab.client, family, services.ALSO, source=1)
     # The grant is for every port that alice may open, so it follows.
     assert tcp_open(lab.client, family, services.TCP)
@@ -102,7 +102,7 @@ def test_knock_port_changes(own_daemon, lab):
     daemon.write_conf(Knock={"Ports": services.CLOSED})
     daemon.reload()
     daemon.send(daemon.keys.knock())
-    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_closed(lab.client, "ipv4", services.TCP)
     daemon.knock(port=services.CLOSED)
     assert tcp_open(lab.client, "ipv4", services.TCP)
 
@@ -113,10 +113,10 @@ def test_always_allowed_changes(own_daemon, lab, family):
     daemon.write_conf(Protect={"AlwaysAllow": "10.77.0.2 fd77::2"})
     daemon.reload()
     assert tcp_open(lab.client, family, services.TCP)
-    assert not tcp_open(lab.client, family, services.TCP, source=1)
+    assert tcp_closed(lab.client, family, services.TCP, source=1)
     daemon.write_conf()
     daemon.reload()
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
 
 
 def test_replay_memory_outlives_a_reload(own_daemon):
@@ -142,7 +142,7 @@ def test_bad_configuration_keeps_the_old(own_daemon, lab, broken):
     daemon.write_conf(**broken)
     daemon.reload(expect="reload failed")
     assert tcp_open(lab.client, "ipv4", services.TCP)
-    assert not tcp_open(lab.client, "ipv4", services.TCP, source=1)
+    assert tcp_closed(lab.client, "ipv4", services.TCP, source=1)
     daemon.knock("bob", source=1)
     assert tcp_open(lab.client, "ipv4", services.TCP, source=1)
     daemon.write_conf()
@@ -170,7 +170,7 @@ def test_one_key_in_two_files_counts_for_neither(own_daemon, lab):
     assert daemon.wait_log("twin"), daemon.log()
     daemon.send(daemon.keys.knock("alice"))
     daemon.knock("bob", source=1)
-    assert not tcp_open(lab.client, "ipv4", services.TCP)
+    assert tcp_closed(lab.client, "ipv4", services.TCP)
 
 
 def test_server_key_rotation(own_daemon, lab):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """spale-send: knocks, what it says of wrong ones, and waiting."""
 
+import base64
 import contextlib
 import os
 import re
@@ -392,6 +393,39 @@ def test_usable_in_a_proxy_command(user):
 
 
 # ---- keys stay where they are ------------------------------------------------------------------
+
+def test_keys_are_erased_before_waiting(user):
+    """Neither the key nor a piece of its PEM text is left anywhere in memory. (Half a key may be
+    in a vector register, which the dynamic linker puts on the stack.)"""
+    der = user.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    text = base64.b64encode(der)
+    pieces = [der[-32:], text[24:44], text[44:64]]
+    process = subprocess.Popen(user.net.command(
+        SPALE_SEND, *target("silent"), "--key", user.bundle, "--wait", 1, "--timeout", 20, "-v"),
+        env=user.environment(), stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            assert process.stderr.readline().startswith("spale-send: knocked at ")
+            assert process.stderr.readline().startswith("spale-send: waiting for ")
+            regions = list(memory(process.pid))
+            # The search finds what is there: the command line is on the stack.
+            assert any(os.fsencode(user.bundle) in region for region in regions)
+            assert not [piece for piece in pieces for region in regions if piece in region]
+        finally:
+            process.kill()
+
+
+def memory(pid):
+    """What is in the readable and writable memory of a process."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for line in maps:
+            begin, end, mode = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+            size = int(end, 16) - int(begin, 16)
+            if mode.startswith("rw") and size < 1 << 28:  # not the tables of a sanitizer
+                mem.seek(int(begin, 16))
+                yield mem.read(size)
+
 
 def test_no_core_dumps(user):
     """While it waits: no core file, and its memory is nobody's but root's."""

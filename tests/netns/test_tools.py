@@ -10,7 +10,7 @@ import pytest
 
 from lib import knock, services
 from lib.daemon import SPALE_KEYGEN, SPALE_SEND
-from lib.netns import tcp_open, udp_open
+from lib.netns import tcp_closed, tcp_open, udp_closed, udp_open
 
 
 def keygen(*argv, cwd, check=True):
@@ -49,7 +49,7 @@ def test_send_from_a_source(daemon, lab, family):
     daemon.spale_send("--source", lab.client.source(family, 2), family=family)
     assert daemon.wait_log("knock accepted", mark), daemon.log(mark)
     assert tcp_open(lab.client, family, services.TCP, source=2)
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
 
 
 def test_send_several(daemon):
@@ -104,7 +104,7 @@ def test_keys_from_nothing_to_open(make_daemon, mode, lab, tmp_path, family):
     daemon = make_daemon(mode, directory=tmp_path / "keys")
     daemon.start(Knock={"ServerKey": tmp_path / "server.key",
                         "ClientsDirectory": tmp_path / "run" / "clients"})
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
     lab.client.namespace.run(SPALE_SEND, "--host", lab.client.server[family], "--port",
                              services.KNOCK, "--key", tmp_path / "zoe.bundle",
                              "--wait", services.TCP)
@@ -182,8 +182,8 @@ def profile(directory, daemon, link, family, name="home", **more):
 
 
 def test_legacy_server(legacy, lab, family):
-    assert not tcp_open(lab.client, family, services.TCP)
-    assert not udp_open(lab.client, family, services.UDP)
+    assert tcp_closed(lab.client, family, services.TCP)
+    assert udp_closed(lab.client, family, services.UDP)
     assert tcp_open(lab.client, family, services.ALSO)  # not protected in this one
     assert tcp_open(lab.client, family, services.TCP, source=3)  # always allowed
     legacy.knock("bob", family=family)
@@ -196,10 +196,10 @@ def test_legacy_server(legacy, lab, family):
 def test_legacy_settings_of_a_client(legacy, lab, family):
     legacy.knock("alice", family=family)
     assert tcp_open(lab.client, family, services.TCP)
-    assert not tcp_open(lab.client, family, services.BOTH)
-    assert not udp_open(lab.client, family, services.UDP)
+    assert tcp_closed(lab.client, family, services.BOTH)
+    assert udp_closed(lab.client, family, services.UDP)
     assert legacy.wait_log("grant expired:.*client=alice", timeout=4), legacy.log()
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
 
 
 def test_legacy_keys_are_noted_once_each(legacy):
@@ -230,7 +230,7 @@ def test_legacy_profile_with_source(legacy, lab, tmp_path, family):
                              env=os.environ | {"XDG_CONFIG_HOME": str(tmp_path)})
     assert legacy.wait_log("knock accepted:.*client=bob"), legacy.log()
     assert tcp_open(lab.client, family, services.TCP, source=1)
-    assert not tcp_open(lab.client, family, services.TCP)
+    assert tcp_closed(lab.client, family, services.TCP)
 
 
 @pytest.mark.parametrize("options", [
@@ -241,12 +241,12 @@ def test_legacy_options(own_daemon, lab, mode, options):
         knock=services.KNOCK, tcp=services.TCP, udp=services.UDP, both=services.BOTH,
         directory=daemon.keys.directory))
     daemon.start("-i", "s0", "-m", mode, *options)
-    assert tcp_open(lab.client, "ipv4", services.TCP) == (options[0] == "-n")
+    assert (tcp_open if options[0] == "-n" else tcp_closed)(lab.client, "ipv4", services.TCP)
     daemon.knock("bob", port=options[1] if options[0] == "-S" else services.KNOCK)
     assert tcp_open(lab.client, "ipv4", services.TCP)
     if options[0] == "-t":
         assert daemon.wait_log("grant expired", timeout=4), daemon.log()
-        assert not tcp_open(lab.client, "ipv4", services.TCP)
+        assert tcp_closed(lab.client, "ipv4", services.TCP)
 
 
 @pytest.mark.parametrize("options", [["--external-xdp"], ["--pin-dir", "/tmp"]],

@@ -218,11 +218,11 @@ class Spaled:
             f"not refused: {self.log(mark)!r} {self.counters()}"
 
     def spale_send(self, *options, client="alice", link=None, family="ipv4", port=services.KNOCK,
-                   **environment):
+                   check=True):
         link = link or self.lab.client
         return link.namespace.run(
             SPALE_SEND, "--host", link.server[family], "--port", port,
-            "--key", self.keys.bundle(client), *options, env=os.environ | environment)
+            "--key", self.keys.bundle(client), *options, check=check)
 
 
 def _bpftool(*argv):
