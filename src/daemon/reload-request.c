@@ -2,11 +2,15 @@
 #include "daemon/reload-request.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <time.h>
+
+#include "util/cleanup.h"
 
 /* The value of a SIGHUP that asks for an answer: nothing else queues a signal with it. */
 #define ASKS 0x5370616c /* "Spal" */
@@ -23,9 +27,15 @@ static bool is_answer(const siginfo_t *info, pid_t pid)
 int reload_request_send(pid_t pid)
 {
 	const struct timespec second = {.tv_sec = 1};
+	struct pollfd daemon = {.events = POLLIN}; /* readable when it ended */
+	_cleanup_close_ int fd = -1;
 	siginfo_t info = {.si_signo = 0};
 	sigset_t mask;
 
+	fd = pidfd_open(pid, 0);
+	if (fd < 0)
+		return -errno;
+	daemon.fd = fd;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
@@ -39,8 +49,8 @@ int reload_request_send(pid_t pid)
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return -errno;
 		}
-		if (kill(pid, 0) < 0)
-			return -errno;
+		if (poll(&daemon, 1, 0) != 0)
+			return -ESRCH;
 	}
 	return -ETIMEDOUT;
 }

@@ -363,7 +363,9 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 
 static int run(const Options *options, Setup *setup, const Privileges *privileges)
 {
-	_cleanup_service_ Service service = {.options = options, .clock_fd = -1};
+	_cleanup_service_ Service service = {
+		.options = options, .clock_fd = -1, .told_grants = SIZE_MAX, /* nothing was told */
+	};
 	int r;
 
 	r = start(&service, setup, privileges);
