@@ -10,6 +10,7 @@
  *   ctx_l3_offset       where the link header (without tags) ends
  *   ctx_protocol        what follows it: the EtherType
  *   ctx_tags            VLAN tags that are not in the frame
+ *   ctx_tag             the VLAN's tag among them (0: none), as map "vlans" has it
  *   ctx_ifindex         the interface that received the frame
  *   ctx_segments        packets on the wire that this one stands for
  */
@@ -21,6 +22,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "maps.bpf.h"
@@ -72,6 +74,15 @@ static __always_inline bool ctx_protocol(Context *ctx, __be16 *ret_protocol)
 static __always_inline __u32 ctx_tags(Context *ctx)
 {
 	return ctx->vlan_present;
+}
+
+static __always_inline __u32 ctx_tag(Context *ctx)
+{
+	__u32 id = ctx->vlan_tci & 0xfff;
+
+	if (!ctx->vlan_present || !id)
+		return 0;
+	return (__u32)bpf_ntohs((__be16)ctx->vlan_proto) << 16 | id;
 }
 
 static __always_inline __u32 ctx_ifindex(Context *ctx)

@@ -67,6 +67,12 @@ static __always_inline __u32 ctx_tags(Context *ctx)
 	return 0;
 }
 
+static __always_inline __u32 ctx_tag(Context *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
 static __always_inline __u32 ctx_ifindex(Context *ctx)
 {
 	return ctx->ingress_ifindex;

@@ -5,6 +5,7 @@
 #ifndef SPALE_GATE_BPF_H
 #define SPALE_GATE_BPF_H
 
+#include "host.bpf.h"
 #include "knock.bpf.h"
 #include "maps.bpf.h"
 #include "parse.bpf.h"
@@ -12,11 +13,6 @@
 
 /* gate_udp()'s answer for a packet to a protected port; next to the reasons. */
 #define GATE_PROTECTED SPALE_REASON_COUNT
-
-/* Where the flags byte lies in a TCP header, and the two flags asked for (RFC 9293, 3.1). */
-#define GATE_TCP_FLAGS_OFFSET 13
-#define GATE_TCP_SYN	      0x02
-#define GATE_TCP_ACK	      0x10
 
 /* One load and a bit test, in the map's memory. */
 static __always_inline bool gate_port(const struct spale_ports *set_of_ports, __u32 set, __u16 port)
@@ -84,17 +80,10 @@ static __always_inline __u64 gate_now(void)
 	return tick->mono_ns;
 }
 
-/* May the packet start a conversation? A TCP packet whose flags are out of sight may not. */
+/* May the packet start a conversation? */
 static __always_inline bool gate_starts(Context *ctx, const struct flow *flow)
 {
-	__u32 offset = flow->l4_offset + GATE_TCP_FLAGS_OFFSET;
-	__u8 flags;
-
-	if (flow->protocol != IPPROTO_TCP)
-		return true;
-	if (offset >= flow->end_offset || ctx_load(ctx, offset, &flags, sizeof(flags)))
-		return false;
-	return (flags & (GATE_TCP_SYN | GATE_TCP_ACK)) == GATE_TCP_SYN;
+	return flow->protocol != IPPROTO_TCP || host_tcp(ctx, flow) == HOST_TCP_BEGINS;
 }
 
 /*
@@ -164,7 +153,13 @@ static __always_inline __u32 gate_protect(Context *ctx, const struct spale_setti
 		answer = SPALE_REASON_ENDED;
 	}
 
-	return gate_allows(policy, flow) ? SPALE_REASON_ALLOWED : answer;
+	if (gate_allows(policy, flow))
+		return SPALE_REASON_ALLOWED;
+	if (policy->flags & SPALE_KEEP_ESTABLISHED && host_converses(ctx, flow))
+		return SPALE_REASON_ESTABLISHED;
+	if (policy->flags & SPALE_SCOPE_LOCAL && host_forwards(ctx, flow))
+		return SPALE_REASON_FORWARDED;
+	return answer;
 }
 
 /* A UDP packet to a port that is watched: a knock, or protected, or neither. */

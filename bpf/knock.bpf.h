@@ -11,6 +11,7 @@
 #include <linux/errno.h>
 #include <linux/udp.h>
 
+#include "host.bpf.h"
 #include "maps.bpf.h"
 #include "parse.bpf.h"
 #include "spale/wire.h"
@@ -21,10 +22,6 @@
 /* A knock of format 1 from L4 on, and of its payload the part by which repetitions are known. */
 #define KNOCK_DATAGRAM_SIZE (sizeof(struct udphdr) + SPALE_FORMAT1_SIZE)
 #define KNOCK_TAIL_SIZE	    sizeof(((struct spale_seen_key *)0)->tail)
-
-/* bpf_fib_lookup() takes these; no UAPI header has them. */
-#define KNOCK_AF_INET  2
-#define KNOCK_AF_INET6 10
 
 _Static_assert(SPALE_FORMAT1_SIZE <= SPALE_KNOCK_MAX, "room for a knock of format 1");
 
@@ -45,35 +42,6 @@ static __always_inline bool knock_is_address(const struct spale_settings *policy
 	if (flow->family == SPALE_IPV6 && parse_is_mapped(&flow->destination))
 		return false;
 	return policy->flags & any || bpf_map_lookup_elem(&knock_addrs, &flow->destination);
-}
-
-/*
- * Is the packet on its way to another host? A gateway must not eat an inner server's knocks. Any
- * answer but these (local address, forwarding switched off, an error) means that it is for us.
- */
-static __always_inline bool knock_is_forwarded(Context *ctx, const struct flow *flow)
-{
-	struct bpf_fib_lookup route = {
-		.l4_protocol = IPPROTO_UDP,
-		.sport = bpf_htons(flow->source_port),
-		.dport = bpf_htons(flow->destination_port),
-		.ifindex = ctx_ifindex(ctx),
-	};
-	long answer;
-
-	if (flow->family == SPALE_IPV4) {
-		route.family = KNOCK_AF_INET;
-		route.ipv4_src = flow->source.words[3];
-		route.ipv4_dst = flow->destination.words[3];
-	} else {
-		route.family = KNOCK_AF_INET6;
-		__builtin_memcpy(route.ipv6_src, flow->source.words, sizeof(route.ipv6_src));
-		__builtin_memcpy(route.ipv6_dst, flow->destination.words, sizeof(route.ipv6_dst));
-	}
-
-	answer = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
-	return answer == BPF_FIB_LKUP_RET_SUCCESS || answer == BPF_FIB_LKUP_RET_NO_NEIGH ||
-	       answer == BPF_FIB_LKUP_RET_FRAG_NEEDED || answer == BPF_FIB_LKUP_RET_UNSUPP_LWT;
 }
 
 /* Also fills in what repetitions are known by. */
@@ -98,7 +66,8 @@ static __always_inline bool knock_is_knock(Context *ctx, const struct spale_sett
 		     KNOCK_TAIL_SIZE))
 		return false;
 
-	return knock_is_address(policy, flow) && !knock_is_forwarded(ctx, flow);
+	/* A gateway must not eat an inner server's knocks. */
+	return knock_is_address(policy, flow) && !host_forwards(ctx, flow);
 }
 
 /*

@@ -94,6 +94,15 @@ struct {
 	__type(value, __u32);
 } knock_addrs SEC(".maps");
 
+/* Daemon writes, packet path reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SPALE_VLANS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct spale_vlan_key);
+	__type(value, __u32);
+} vlans SEC(".maps");
+
 /* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -38,6 +38,7 @@ enum parse_answer {
 struct flow {
 	struct address source;
 	struct address destination;
+	__u32 tags[PARSE_TAGS_MAX]; /* in the frame, outermost first, as parse_tag() has them */
 	__u32 l4_offset;
 	__u32 end_offset; /* of L4, by the length field; loads stop at the frame's end anyway */
 	__u16 source_port;
@@ -79,6 +80,12 @@ static __always_inline __u32 parse_port_set(__u8 protocol)
 static __always_inline bool parse_is_tag(__be16 protocol)
 {
 	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* A tag as map "vlans" has it, or 0: without a VLAN's number it is of no VLAN, only a priority. */
+static __always_inline __u32 parse_tag(__be16 protocol, __u16 tci)
+{
+	return tci & 0xfff ? (__u32)bpf_ntohs(protocol) << 16 | (tci & 0xfff) : 0;
 }
 
 /* ::ffff:a.b.c.d in an IPv6 header, which is no host's address and would look like IPv4's. */
@@ -187,6 +194,7 @@ static __always_inline void parse_straight_flow(const struct parse_straight *str
 	const struct parse_ports *l4;
 	__u32 length;
 
+	flow->tags[0] = flow->tags[1] = 0;
 	if (straight->family == SPALE_IPV4) {
 		const struct iphdr *ip = straight->l3;
 
@@ -335,6 +343,7 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 
 	if (!ctx_protocol(ctx, &protocol))
 		return SPALE_REASON_TRUNCATED;
+	flow->tags[0] = flow->tags[1] = 0;
 
 	/* Without link headers there are no tags to look through. */
 	for (int i = 0; offset && i <= PARSE_TAGS_MAX && parse_is_tag(protocol); i++) {
@@ -342,6 +351,10 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 			return SPALE_REASON_VLAN_DEPTH;
 		if (ctx_load(ctx, offset, &tag, sizeof(tag)))
 			return SPALE_REASON_TRUNCATED;
+		if (!flow->tags[0])
+			flow->tags[0] = parse_tag(protocol, bpf_ntohs(tag.tci));
+		else
+			flow->tags[1] = parse_tag(protocol, bpf_ntohs(tag.tci));
 		protocol = tag.protocol;
 		offset += sizeof(tag);
 	}

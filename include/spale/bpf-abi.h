@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define SPALE_ABI 1u
+#define SPALE_ABI 2u
 
 /* A duration or a point in time that never comes. */
 #define SPALE_NEVER_NS (~0ULL)
@@ -54,6 +54,8 @@ enum spale_setting_flag {
 	SPALE_KNOCK_ANY4 = 1 << 3,    /* every IPv4 address takes knocks, else map "knock_addrs" */
 	SPALE_KNOCK_ANY6 = 1 << 4,    /* the same for IPv6 */
 	SPALE_KNOCK_FORMAT1 = 1 << 5, /* knocks of format 1 are taken */
+	SPALE_KEEP_ESTABLISHED = 1 << 6, /* packets of connections of this host pass */
+	SPALE_SCOPE_LOCAL = 1 << 7,	 /* packets that are forwarded to other hosts pass */
 };
 
 /*
@@ -141,6 +143,19 @@ struct spale_allow6_key {
 
 #define SPALE_ALLOW_MAX 65536
 
+/* ---- VLANs ------------------------------------------------------------------------------- */
+
+/*
+ * Map "vlans": an interface and a tag in what it receives (TPID << 16 | VID) -> __u32 ifindex of
+ * the VLAN's interface. Routes are asked for that one.
+ */
+struct spale_vlan_key {
+	__u32 ifindex;
+	__u32 tag;
+};
+
+#define SPALE_VLANS_MAX 4096
+
 /* ---- knocks ------------------------------------------------------------------------------ */
 
 /* Map "clients": public key (32 bytes) of each client that may knock in format 1 -> __u32 1. */
@@ -194,6 +209,8 @@ struct spale_knock {
 	X(GRANTED, "granted", PASS)                                                                \
 	X(GRACE, "grace", PASS)                                                                    \
 	X(ALLOWED, "always-allowed", PASS)                                                         \
+	X(ESTABLISHED, "established", PASS)                                                        \
+	X(FORWARDED, "forwarded", PASS)                                                            \
 	X(DENIED, "denied", DROP)                                                                  \
 	X(ENDED, "grant-ended", DROP)                                                              \
 	X(BAD_HEADER, "bad-header", DROP)                                                          \
@@ -239,6 +256,7 @@ _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
 _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");
+_Static_assert(sizeof(struct spale_vlan_key) == 8, "spale_vlan_key");
 _Static_assert(sizeof(struct spale_seen_key) == 64, "spale_seen_key");
 _Static_assert(sizeof(struct spale_knock) == 56 + SPALE_KNOCK_MAX, "spale_knock");
 _Static_assert(__builtin_offsetof(struct spale_knock, data) == 56, "spale_knock.data");
