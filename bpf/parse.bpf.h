@@ -233,8 +233,11 @@ static __always_inline bool parse_is_extension(__u8 family, __u8 protocol)
 	       protocol == IPPROTO_MH || protocol == 139 /* HIP */ || protocol == 140 /* shim6 */;
 }
 
-/* One extension header at flow->l4_offset, which is moved behind it. */
-static __always_inline __u32 parse_extension(Context *ctx, struct flow *flow)
+/*
+ * One extension header at flow->l4_offset, which is moved behind it. Not inlined, for its caller is
+ * unrolled.
+ */
+static __noinline __u32 parse_extension(Context *ctx, struct flow *flow)
 {
 	__u8 header[8]; /* no extension header is shorter */
 	__u32 length;
@@ -259,13 +262,19 @@ static __always_inline __u32 parse_extension(Context *ctx, struct flow *flow)
 	return flow->l4_offset > flow->end_offset ? SPALE_REASON_TRUNCATED : PARSE_DONE;
 }
 
-/* From behind the IP header to the ports. Headers are counted before they are looked at. */
+/*
+ * From behind the IP header to the ports. Headers are counted before they are looked at. Unrolled:
+ * clang may lay a loop out so that its end falls into its head, a back-edge that Linux 6.1 refuses.
+ */
 static __always_inline __u32 parse_extensions(Context *ctx, struct flow *flow)
 {
 	struct parse_ports l4;
 	__u32 answer;
 
-	for (int i = 0; parse_is_extension(flow->family, flow->protocol); i++) {
+#pragma unroll
+	for (int i = 0; i <= PARSE_HEADERS_MAX; i++) {
+		if (!parse_is_extension(flow->family, flow->protocol))
+			break;
 		if (i == PARSE_HEADERS_MAX)
 			return SPALE_REASON_HEADER_DEPTH;
 		answer = parse_extension(ctx, flow);
@@ -334,7 +343,7 @@ static __always_inline __u32 parse_walk6(Context *ctx, __u32 l3_offset, struct f
 /* Not inlined: it is seldom needed, and its registers are better left to the straight way. */
 static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 {
-	__u32 offset = ctx_l3_offset(ctx), tags = ctx_tags(ctx), answer;
+	__u32 offset = ctx_l3_offset(ctx), hidden = ctx_tags(ctx), answer;
 	struct {
 		__be16 tci;
 		__be16 protocol;
@@ -345,9 +354,12 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 		return SPALE_REASON_TRUNCATED;
 	flow->tags[0] = flow->tags[1] = 0;
 
-	/* Without link headers there are no tags to look through. */
-	for (int i = 0; offset && i <= PARSE_TAGS_MAX && parse_is_tag(protocol); i++) {
-		if (tags++ >= PARSE_TAGS_MAX)
+#pragma unroll
+	for (__u32 i = 0; i < PARSE_TAGS_MAX; i++) {
+		/* Without link headers there are no tags to look through. */
+		if (!offset || !parse_is_tag(protocol))
+			break;
+		if (hidden + i >= PARSE_TAGS_MAX)
 			return SPALE_REASON_VLAN_DEPTH;
 		if (ctx_load(ctx, offset, &tag, sizeof(tag)))
 			return SPALE_REASON_TRUNCATED;
@@ -358,6 +370,8 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 		protocol = tag.protocol;
 		offset += sizeof(tag);
 	}
+	if (offset && parse_is_tag(protocol))
+		return SPALE_REASON_VLAN_DEPTH;
 
 	if (protocol == bpf_htons(ETH_P_IP))
 		answer = parse_walk4(ctx, offset, flow);

@@ -67,15 +67,17 @@ uint64_t row_put_grant(Gate *gate, const struct bench *bench, const struct row_g
 	struct spale_grant_key key = grant_key(bench, grant, shape, family);
 	uint64_t now = clock_mono_ns();
 	/* A machine may have started later than that. */
-	long long limit = (long long)now - 1, age = grant->age * 1000000LL;
+	long long past = (long long)now - 1, age = grant->age * 1000000LL;
+	long long deadline = grant->deadline * 1000000LL;
 	struct spale_grant value = {
-		.last_mono_ns = now - (age < limit ? age : limit),
+		.last_mono_ns = now - (age < past ? age : past),
 		.idle_ns = duration_ns(grant->idle),
 		.grace_ns = duration_ns(grant->grace),
-		.deadline_mono_ns = grant->deadline == NEVER ? SPALE_NEVER_NS
-							     : now + grant->deadline * 1000000LL,
+		.deadline_mono_ns = now + (deadline > -past ? deadline : -past),
 	};
 
+	if (grant->deadline == NEVER)
+		value.deadline_mono_ns = SPALE_NEVER_NS;
 	gate_put(gate->grants, &key, &value);
 	return value.last_mono_ns;
 }

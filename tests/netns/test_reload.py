@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP: what it keeps, what it changes, what it refuses."""
 
+import os
+
 import pytest
 
-from lib import services
+from lib import knock, services
 from lib.netns import tcp_closed, tcp_open, udp_closed
 
 
@@ -178,11 +180,20 @@ def test_server_key_rotation(own_daemon, lab):
     daemon = own_daemon
     old = daemon.keys.server
     second = daemon.keys.directory / "second.key"
-    daemon.keys._generate(second)
+    daemon.keys.generate(second)
     daemon.start(Knock={"ServerKey": f"{second} {daemon.keys.server_path}"})
-    from lib import knock
     new = knock.load_private(second.read_bytes()).public_key()
     daemon.knock(datagram=knock.make(daemon.keys.private["alice"], old))
     daemon.knock(datagram=knock.make(daemon.keys.private["alice"], new), source=1)
     assert tcp_open(lab.client, "ipv4", services.TCP)
     assert tcp_open(lab.client, "ipv4", services.TCP, source=1)
+
+
+def test_reload_leaks_nothing(own_daemon):
+    daemon = own_daemon
+    daemon.start()
+    daemon.reload()
+    before = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    for _ in range(30):
+        daemon.reload()
+    assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) == before

@@ -29,7 +29,7 @@ class Keys:
     def __init__(self, directory, clients=("alice", "bob")):
         self.directory = pathlib.Path(directory)
         self.server_path = self.directory / "server.key"
-        self._generate(self.server_path)
+        self.generate(self.server_path)
         self.server = knock.load_private(self.server_path.read_bytes()).public_key()
         self.clients_directory = self.directory / "clients"
         self.clients_directory.mkdir()
@@ -38,7 +38,8 @@ class Keys:
             self.add(name)
 
     @staticmethod
-    def _generate(path):
+    def generate(path):
+        """A private key in PATH."""
         subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", path], check=True)
         path.chmod(0o600)
 
@@ -50,7 +51,7 @@ class Keys:
     def add(self, name, enrol=True):
         """Makes a client: enrolled, with a bundle for spale-send."""
         path = self.directory / f"{name}.key"
-        self._generate(path)
+        self.generate(path)
         public = self._public(path)
         if enrol:
             (self.clients_directory / f"{name}.pem").write_bytes(public)

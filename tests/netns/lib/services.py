@@ -50,14 +50,14 @@ class Services:
     def _accept(self, sock):
         with contextlib.suppress(OSError):
             connection, _ = sock.accept()
-            connection.setblocking(False)
+            connection.settimeout(1)  # for a peer that does not read
             self._selector.register(connection, selectors.EVENT_READ, self._echo)
 
     def _echo(self, sock):
         try:
             data = sock.recv(65536)
             if data:
-                sock.send(data)
+                sock.sendall(data)
         except OSError:
             data = b""
         if not data:
