@@ -5,8 +5,10 @@
  *
  *     knock accepted: client=alice source=192.0.2.7 ports="22/tcp" until=2026-01-31T18:30:05+01:00
  *
- * In front stands the priority, as in sd-daemon(3), where stderr is the journal's own stream
- * ($JOURNAL_STREAM). Control characters are escaped, so that one event is one line. Secrets never.
+ * Where stderr is the journal's own stream ($JOURNAL_STREAM) each is sent to journald instead: the
+ * line as MESSAGE, and PRIORITY, MESSAGE_ID and fields (spale/message-ids.h); if journald is out of
+ * sight it is a line with its priority in front, as in sd-daemon(3). Control characters are escaped
+ * in the line, so that one event is one line. Secrets never.
  */
 #pragma once
 
@@ -16,7 +18,8 @@
 #include "policy/config.h"
 #include "policy/diagnostics.h"
 
-/* X(NAME, "text", level) */
+/* X(NAME, "text", level). Each has a MESSAGE_ID in spale/message-ids.h and an entry in the catalog.
+ */
 #define JOURNAL_EVENTS(X)                                                                          \
 	X(STARTED, "started", INFO)                                                                \
 	X(STOPPED, "stopped", INFO)                                                                \
@@ -39,8 +42,7 @@ typedef enum JournalEvent {
 		JOURNAL_EVENT_COUNT,
 } JournalEvent;
 
-/* What an event carries; NULL or empty fields are left out. Names as in the journal: SPALE_CLIENT …
- */
+/* What an event carries, as spale/message-ids.h has it; NULL or empty fields are left out. */
 typedef struct JournalFields {
 	const char *client;
 	const char *source;

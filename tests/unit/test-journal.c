@@ -5,10 +5,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <spale/message-ids.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -104,17 +106,93 @@ static void test_levels(void **data)
 			    "reload failed, the old configuration stays in force: x\ndebug\n");
 }
 
-/* The priority is for the journal and for nobody else. */
-static void test_priority(void **data)
+/* ---- journald, as these tests have it ------------------------------------------------------- */
+
+static bool has_journald;
+static char sent[16384]; /* fields as lines, an empty line behind each entry */
+
+int __wrap_access(const char *path, int mode);
+int __wrap_sd_journal_sendv(const struct iovec *items, int count);
+
+int __wrap_access(const char *path, int mode)
+{
+	assert_string_equal(path, "/run/systemd/journal/socket");
+	assert_int_equal(mode, W_OK);
+	return has_journald ? 0 : -1;
+}
+
+int __wrap_sd_journal_sendv(const struct iovec *items, int count)
+{
+	size_t length = strlen(sent);
+
+	assert_true(has_journald);
+	for (int i = 0; i < count; i++)
+		length += (size_t)snprintf(sent + length, sizeof(sent) - length, "%.*s\n",
+					   (int)items[i].iov_len, (const char *)items[i].iov_base);
+	snprintf(sent + length, sizeof(sent) - length, "\n");
+	return 0;
+}
+
+/* As begin(), with stderr as the journal's stream. */
+static void begin_stream(bool journald)
 {
 	char stream[64];
 	struct stat st;
 
-	(void)data;
 	begin();
+	has_journald = journald;
+	sent[0] = '\0';
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+}
+
+/* An entry has the line, and each field as it is. */
+static void test_entry(void **data)
+{
+	(void)data;
+	begin_stream(true);
+	journal_event(JOURNAL_KNOCK_REFUSED, &(JournalFields){.client = "a\nb",
+							      .source = "2001:db8::1",
+							      .ports = "",
+							      .reason = "replayed",
+							      .interface = "eth0",
+							      .detail = "it was"});
+	journal_event(JOURNAL_GRANT_ADDED, &(JournalFields){.client = "alice",
+							    .source = "192.0.2.7",
+							    .ports = "22/tcp 80/tcp",
+							    .grant = "7",
+							    .until = "infinity"});
+	journal_line(LOG_LEVEL_ERROR, "%s", "one\ntwo");
+	journal_line(LOG_LEVEL_DEBUG, "not said");
+	assert_string_equal(end(), "");
+	assert_string_equal(sent, "MESSAGE=knock refused: client=a\\x0ab source=2001:db8::1 "
+				  "reason=replayed interface=eth0 (it was)\n"
+				  "PRIORITY=4\n"
+				  "MESSAGE_ID=" SPALE_MESSAGE_KNOCK_REFUSED "\n"
+				  "SPALE_CLIENT=a\nb\n"
+				  "SPALE_SOURCE=2001:db8::1\n"
+				  "SPALE_REASON=replayed\n"
+				  "SPALE_INTERFACE=eth0\n"
+				  "SPALE_DETAIL=it was\n\n"
+				  "MESSAGE=grant added: client=alice source=192.0.2.7 "
+				  "ports=\"22/tcp 80/tcp\" grant=7 until=infinity\n"
+				  "PRIORITY=6\n"
+				  "MESSAGE_ID=" SPALE_MESSAGE_GRANT_ADDED "\n"
+				  "SPALE_CLIENT=alice\n"
+				  "SPALE_SOURCE=192.0.2.7\n"
+				  "SPALE_PORTS=22/tcp 80/tcp\n"
+				  "SPALE_GRANT=7\n"
+				  "SPALE_UNTIL=infinity\n\n"
+				  "MESSAGE=one\\x0atwo\n"
+				  "PRIORITY=3\n\n");
+}
+
+/* The priority is for the journal's stream and for nobody else. */
+static void test_priority(void **data)
+{
+	(void)data;
+	begin_stream(false);
 	journal_line(LOG_LEVEL_ERROR, "error");
 	journal_event(JOURNAL_STARTED, &(JournalFields){.detail = "x"});
 	assert_int_equal(setenv("JOURNAL_STREAM", "1:2", 1), 0);
@@ -184,8 +262,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_event),	TEST(test_escapes), TEST(test_levels), TEST(test_priority),
-		TEST(test_diagnostics), TEST(test_time),    TEST(test_limit),
+		TEST(test_event),    TEST(test_escapes),     TEST(test_levels), TEST(test_entry),
+		TEST(test_priority), TEST(test_diagnostics), TEST(test_time),	TEST(test_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
