@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The Debian packages, in the order of a machine's life: installed, upgraded, removed, purged."""
+
+import pathlib
+import pwd
+import re
+
+import machine
+from lib import services
+from machine import active, main_pid, run, show, systemctl
+
+
+def files_of(package):
+    return [pathlib.Path(line) for line in run("dpkg", "--listfiles", package).stdout.splitlines()]
+
+
+def newer_packages(directory):
+    """The same packages with a higher version, whose preinst says what it finds running."""
+    for path in machine.PACKAGES.glob("*.deb"):
+        if "-dbgsym_" in path.name:
+            continue
+        tree = directory / path.stem
+        run("dpkg-deb", "--raw-extract", path, tree)
+        control = tree / "DEBIAN" / "control"
+        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+more",
+                                  control.read_text()).replace(
+            "spale-client (= ", "spale-client (>= "))
+        if path.name.startswith("spale_"):
+            preinst = tree / "DEBIAN" / "preinst"
+            preinst.write_text("#!/bin/sh\nsystemctl is-active spaled >/run/at-preinst\n"
+                               "systemctl show --value --property MainPID spaled >>/run/at-preinst\n")
+            preinst.chmod(0o755)
+        run("dpkg-deb", "--root-owner-group", "--build", tree, directory / path.name)
+    return sorted(directory.glob("*.deb"))
+
+
+def test_install_leaves_everything_open(outside):
+    machine.install_packages()
+    assert pwd.getpwnam("spale").pw_shell.endswith("nologin")
+    assert systemctl("is-enabled", "spaled").stdout == "enabled\n"
+    assert (active(), show("Result")) == ("inactive", "success")
+    assert "no trigger condition checks were met" in machine.journal()
+    assert outside.reaches(services.TCP)
+
+
+def test_configured_by_hand(outside, tmp_path):
+    machine.configure()
+    key = machine.new_client(tmp_path, "alice")
+    systemctl("start", "spaled")
+    assert outside.is_kept_from(services.TCP)
+    assert outside.gets_in(key)
+
+
+def test_upgrade_restarts_and_never_stops(outside, tmp_path):
+    before = main_pid()
+    run("dpkg", "--install", *newer_packages(tmp_path))
+    state, pid = pathlib.Path("/run/at-preinst").read_text().split()
+    assert (state, int(pid)) == ("active", before)
+    assert active() == "active" and main_pid() != before
+    assert run("dpkg-query", "--show", "--showformat=${Version}", "spale").stdout.endswith("+more")
+    assert outside.is_kept_from(services.TCP, source=1)
+
+
+def test_remove_stops_and_keeps_what_somebody_made(outside):
+    files = [path for path in files_of("spale") if not path.is_dir()]
+    assert pathlib.Path("/usr/sbin/spaled") in files
+    run("dpkg", "--remove", "spale")
+    assert main_pid() == 0
+    assert outside.reaches(services.TCP)
+    assert [path for path in files if path.exists()] == []
+    assert (machine.CONF / "server.key").exists()
+    assert (machine.CONF / "clients" / "alice.pem").exists()
+    assert (machine.STATE / "replay" / "all").exists()
+
+
+def test_install_again_closes_again(outside, tmp_path):
+    bob = machine.new_client(tmp_path, "bob")
+    machine.install_packages()
+    assert active() == "active"
+    assert outside.is_kept_from(services.TCP)
+    assert outside.gets_in(bob)
+
+
+def test_restart_without_configuration_is_an_error():
+    """Where a daemon ran before, what has gone is not taken for a wish to be open."""
+    configuration = machine.CONF / "spale.conf"
+    text = configuration.read_text()
+    configuration.unlink()
+    assert systemctl("restart", "spaled", check=False).returncode != 0
+    assert show("ConditionResult") == "yes"
+    configuration.write_text(text)
+    assert machine.wait_active()
+
+
+def test_purge_removes_everything():
+    run("dpkg", "--purge", "spale", "spale-client")
+    assert main_pid() == 0
+    for path in (machine.CONF, machine.STATE, pathlib.Path("/usr/sbin/spaled")):
+        assert not path.exists(), path
+    left = run("find", "/etc", "/usr", "/lib/systemd", "/var/lib", "-xdev", "-name", "spale*",
+               "-not", "-path", "/usr/local/*").stdout
+    assert left == ""
