@@ -6,10 +6,11 @@
 set -euo pipefail
 
 build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libmnl-dev libsystemd-dev
-    linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc)
+    linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
-test=("${bench[@]}" clang-format git groff-base libclang-rt-dev)
+test=("${bench[@]}" clang-format dbus debhelper dpkg-dev git groff-base libclang-rt-dev lintian
+    polkitd procps systemd-container systemd-sysv)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2
