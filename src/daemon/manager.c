@@ -36,7 +36,8 @@ struct Manager {
 	KnockJudge *judge;
 	GrantTable *grants;
 	Clock clock;
-	InterfaceList attached;
+	Interfaces interfaces;
+	bool waits; /* for interfaces that are named and not there */
 	Projection projection;
 	uint64_t look_mono_ns;		/* before that no grant ends */
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
@@ -286,7 +287,7 @@ static void look_for_ended(Manager *manager, uint64_t now_mono_ns)
 
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 {
-	uint64_t now_mono_ns = mono_ns(manager), next_mono_ns;
+	uint64_t now_mono_ns = mono_ns(manager), next_mono_ns, interfaces_mono_ns;
 	int r;
 
 	r = projection_retry(&manager->projection);
@@ -295,6 +296,9 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 	next_mono_ns = announce_flush(&manager->refused_lines, now_mono_ns);
 	if (next_mono_ns > manager->look_mono_ns)
 		next_mono_ns = manager->look_mono_ns;
+	interfaces_mono_ns = interfaces_run(&manager->interfaces, manager->config, now_mono_ns);
+	if (next_mono_ns > interfaces_mono_ns)
+		next_mono_ns = interfaces_mono_ns;
 	if (manager->projection.pending.count > 0 && next_mono_ns > now_mono_ns + RETRY_NS)
 		next_mono_ns = now_mono_ns + RETRY_NS;
 	*ret_next_mono_ns = next_mono_ns;
@@ -378,7 +382,6 @@ static int enforce(Manager *manager, const Config *config, const ClientSet *clie
 /* Has the kernel enforce a new configuration everywhere, or the old one as before. */
 static int enforce_new(Manager *manager, const Config *config, const ClientSet *clients)
 {
-	InterfaceList wanted;
 	int r;
 
 	if (config->mode != manager->config->mode) {
@@ -386,22 +389,18 @@ static int enforce_new(Manager *manager, const Config *config, const ClientSet *
 			     "Mode= cannot change while interfaces are attached: restart spaled");
 		return -EOPNOTSUPP;
 	}
-	r = interfaces_resolve(&config->interfaces, &wanted);
-	if (r < 0)
-		return r;
 	/* What is pending was decided by the old policy, which may be the last one that takes it.
 	 */
 	r = projection_retry(&manager->projection);
 	if (r == 0)
 		r = enforce(manager, config, clients);
-	if (r == 0) {
-		interfaces_detach_lost(&manager->attached, manager->enforcer);
-		r = interfaces_attach(&manager->attached, manager->enforcer, &wanted, config->mode);
-	}
+	if (r == 0)
+		r = interfaces_set(&manager->interfaces, config,
+				   INTERFACES_MUST_ATTACH |
+					   (manager->waits ? 0 : INTERFACES_MUST_EXIST),
+				   mono_ns(manager));
 	if (r < 0)
 		(void)enforce(manager, manager->config, manager->clients);
-	else
-		interfaces_detach_others(&manager->attached, manager->enforcer, &wanted);
 	return r;
 }
 
@@ -458,6 +457,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	}
 	manager->enforcer = enforcer;
 	manager->projection.enforcer = enforcer;
+	interfaces_init(&manager->interfaces, enforcer);
 	manager->config = config;
 	manager->clients = clients;
 	move_keys(&manager->keys, keys);
@@ -488,6 +488,7 @@ void manager_free(Manager *manager)
 		return;
 	/* First, for it detaches. */
 	enforcer_free(manager->enforcer);
+	interfaces_done(&manager->interfaces);
 	projection_done(&manager->projection);
 	grant_table_free(manager->grants);
 	knock_judge_free(manager->judge);
@@ -497,16 +498,24 @@ void manager_free(Manager *manager)
 	free(manager);
 }
 
-int manager_attach(Manager *manager)
+int manager_attach(Manager *manager, bool wait)
 {
-	InterfaceList wanted;
-	int r;
+	manager->waits = wait;
+	return interfaces_set(&manager->interfaces, manager->config,
+			      wait ? 0 : INTERFACES_MUST_EXIST | INTERFACES_MUST_ATTACH,
+			      mono_ns(manager));
+}
 
-	r = interfaces_resolve(&manager->config->interfaces, &wanted);
-	if (r < 0)
-		return r;
-	return interfaces_attach(&manager->attached, manager->enforcer, &wanted,
-				 manager->config->mode);
+int manager_interfaces_changed(Manager *manager)
+{
+	int changed = enforcer_consume_changes(manager->enforcer);
+
+	if (changed < 0) {
+		journal_line(LOG_LEVEL_ERROR, "%s", enforcer_error(manager->enforcer));
+		return changed;
+	}
+	interfaces_follow(&manager->interfaces, manager->config, changed, mono_ns(manager));
+	return 0;
 }
 
 const Config *manager_config(const Manager *manager)
@@ -517,6 +526,11 @@ const Config *manager_config(const Manager *manager)
 const GrantTable *manager_grants(const Manager *manager)
 {
 	return manager->grants;
+}
+
+const Interfaces *manager_interfaces(const Manager *manager)
+{
+	return &manager->interfaces;
 }
 
 Enforcer *manager_enforcer(Manager *manager)

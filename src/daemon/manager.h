@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/interfaces.h"
 #include "daemon/key-ring.h"
 #include "daemon/state.h"
 #include "enforce/enforcer.h"
@@ -40,18 +41,23 @@ DEFINE_CLEANUP(Manager, manager_free)
 #define _cleanup_manager_ _cleanup_(manager_freep)
 
 /*
- * Attaches to every interface of the configuration; patterns stand for the interfaces that there
- * are now. All or, with an error logged, none.
+ * Attaches to every interface of the configuration, and follows them from now on. All or, with an
+ * error logged, none; with WAIT those that can be attached: named ones that do not exist are
+ * waited for, here and after a reload, and what cannot be attached is tried again.
  */
-int manager_attach(Manager *manager);
+int manager_attach(Manager *manager, bool wait);
+
+/* To be called when enforcer_changes_fd() is readable, and manager_expire() after it. 0 or a
+ * negative errno, logged. */
+int manager_interfaces_changed(Manager *manager);
 
 /* Judges one knock that the kernel handed up; an EnforcerKnock. */
 void manager_knock(const struct spale_knock *knock, void *manager);
 
 /*
- * Removes what has ended and says when to call again: *RET_NEXT_MONO_NS, SPALE_NEVER_NS for never;
- * a time that is past means at once. Makes up for a suspend first. To be called after each batch of
- * knocks too, for they change that time.
+ * Removes what has ended, does what is due with interfaces, and says when to call again:
+ * *RET_NEXT_MONO_NS, SPALE_NEVER_NS for never; a time that is past means at once. Makes up for a
+ * suspend first. To be called after each batch of knocks too, for they change that time.
  */
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns);
 
@@ -66,6 +72,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);
 const GrantTable *manager_grants(const Manager *manager);
+const Interfaces *manager_interfaces(const Manager *manager);
 Enforcer *manager_enforcer(Manager *manager);
 uint64_t manager_refused(const Manager *manager, Refusal refusal);
 uint64_t manager_accepted(const Manager *manager);

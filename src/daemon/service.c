@@ -27,6 +27,14 @@
  */
 #define TIMER_SLACK_USEC (20 * 1000ULL)
 
+/* What the status says. */
+typedef struct Told {
+	size_t grants;
+	uint64_t accepted;
+	size_t missing, failing; /* interfaces */
+	bool reload_failed;
+} Told;
+
 typedef struct Service {
 	const Options *options;
 	State *state;
@@ -36,9 +44,7 @@ typedef struct Service {
 	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
 	bool reload_failed; /* what is in force is not what the files say */
-	size_t told_grants; /* what the status says */
-	uint64_t told_accepted;
-	bool told_failed;
+	Told told;
 } Service;
 
 static void service_done(Service *service)
@@ -59,22 +65,39 @@ static int fail(int error, const char *what)
 
 /* ---- status -------------------------------------------------------------------------------- */
 
+/* What the status is made of. */
+static Told look_around(Service *service)
+{
+	const Interfaces *interfaces = manager_interfaces(service->manager);
+
+	return (Told){
+		.grants = grant_table_count(manager_grants(service->manager)),
+		.accepted = manager_accepted(service->manager),
+		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
+		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
+		.reload_failed = service->reload_failed,
+	};
+}
+
 /* Tells the service manager what is new. */
 static void notify_status(Service *service)
 {
-	size_t grants = grant_table_count(manager_grants(service->manager));
-	uint64_t accepted = manager_accepted(service->manager);
+	const Told now = look_around(service), *told = &service->told;
+	char missing[64] = "", failing[64] = "";
 
-	if (grants == service->told_grants && accepted == service->told_accepted &&
-	    service->reload_failed == service->told_failed)
+	if (now.grants == told->grants && now.accepted == told->accepted &&
+	    now.missing == told->missing && now.failing == told->failing &&
+	    now.reload_failed == told->reload_failed)
 		return;
-	service->told_grants = grants;
-	service->told_accepted = accepted;
-	service->told_failed = service->reload_failed;
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s", grants, accepted,
-		   service->reload_failed
-			   ? "; the last reload failed, the old configuration is in force"
-			   : "");
+	service->told = now;
+	if (now.missing > 0)
+		snprintf(missing, sizeof(missing), "; interfaces missing: %zu", now.missing);
+	if (now.failing > 0)
+		snprintf(failing, sizeof(failing), "; interfaces not protected: %zu", now.failing);
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s", now.grants,
+		   now.accepted, missing, failing,
+		   now.reload_failed ? "; the last reload failed, the old configuration is in force"
+				     : "");
 }
 
 static void announce_started(const Service *service)
@@ -135,6 +158,18 @@ static int on_knocks(sd_event_source *source, int fd, uint32_t revents, void *us
 		return r;
 	}
 	return expire(service);
+}
+
+static int on_interfaces(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	Service *service = userdata;
+	int r;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	r = manager_interfaces_changed(service->manager);
+	return r < 0 ? r : expire(service);
 }
 
 static int arm_clock(int clock_fd)
@@ -335,6 +370,27 @@ static int add_knocks(Service *service)
 	return r < 0 ? r : sd_event_source_set_floating(source, true);
 }
 
+/* Before knocks: an interface that appears is open until it is attached. */
+static int add_interfaces(Service *service)
+{
+	_cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
+	int fd = enforcer_changes_fd(manager_enforcer(service->manager)), r;
+
+	if (fd < 0)
+		return fd;
+	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, on_interfaces, service);
+	return r < 0 ? r : sd_event_source_set_floating(source, true);
+}
+
+/*
+ * Whoever starts a service at boot cannot wait for the network first, so what is named and not
+ * there will come. By hand it is a mistake.
+ */
+static bool is_service(void)
+{
+	return getenv("NOTIFY_SOCKET");
+}
+
 /* Brings everything up; what half of it is there is taken down by service_done(). */
 static int start(Service *service, Setup *setup, const Privileges *privileges)
 {
@@ -352,19 +408,21 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = add_clocks(service);
 	if (r >= 0)
 		r = add_knocks(service);
+	if (r >= 0)
+		r = add_interfaces(service);
 	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */
 	if (r >= 0)
 		r = sd_event_set_watchdog(service->event, true);
 	if (r < 0)
 		return fail(r, "the event loop cannot be set up");
-	r = manager_attach(service->manager);
+	r = manager_attach(service->manager, is_service());
 	return r < 0 ? r : drop_privileges(service, privileges);
 }
 
 static int run(const Options *options, Setup *setup, const Privileges *privileges)
 {
 	_cleanup_service_ Service service = {
-		.options = options, .clock_fd = -1, .told_grants = SIZE_MAX, /* nothing was told */
+		.options = options, .clock_fd = -1, .told.grants = SIZE_MAX, /* nothing was told */
 	};
 	int r;
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "enforce/attach.h"
+#include "enforce/instances.h"
 #include "enforce/kernel-policy.h"
 #include "enforce/key-set.h"
 #include "enforce/netlink.h"
@@ -17,23 +17,18 @@
 /* Knocks that one call hands over at most, so that the event loop gets to its other work too. */
 #define KNOCKS_AT_ONCE 256
 
-/* One attached interface; its place in the array is its slot. */
-typedef struct Instance {
-	char name[IFNAMSIZ];
-	Attachment attachment;
-} Instance;
-
 typedef struct EbpfEnforcer {
 	Enforcer base;
 	ProgramMaps *program_maps;
 	PolicyMaps maps;
-	int grants, clients, counters;
+	int grants, clients;
 	struct ring_buffer *knocks;
+	int changes_fd; /* of interfaces */
 
 	KernelPolicy *policy; /* in force */
 	KeySet client_keys;   /* in force */
 	PrefixUse use;
-	Instance instances[SPALE_SLOTS];
+	Instances instances;
 
 	/* During consume_knocks() */
 	EnforcerKnock callback;
@@ -240,148 +235,46 @@ static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 
 /* ---- interfaces -------------------------------------------------------------------------- */
 
-static Instance *find_instance(EbpfEnforcer *ebpf, const char *name)
-{
-	for (size_t i = 0; i < SPALE_SLOTS; i++)
-		if (ebpf->instances[i].attachment.kind != ATTACHMENT_NONE &&
-		    strcmp(ebpf->instances[i].name, name) == 0)
-			return &ebpf->instances[i];
-	return NULL;
-}
-
-/*
- * Finds the instance that INTERFACE gets: a free one. Those whose interfaces have vanished are
- * given up on the way, so that an interface that comes back is attached anew.
- */
-static int get_free_instance(EbpfEnforcer *ebpf, const NetlinkInterface *interface,
-			     Instance **ret_instance)
-{
-	Instance *unused = NULL;
-
-	for (size_t i = SPALE_SLOTS; i-- > 0;) {
-		Instance *instance = &ebpf->instances[i];
-
-		if (!attach_is_alive(&instance->attachment)) {
-			int error = attach_end(&ebpf->base, &instance->attachment);
-
-			if (error < 0)
-				return error;
-		}
-		if (instance->attachment.kind == ATTACHMENT_NONE)
-			unused = instance;
-		else if (instance->attachment.ifindex == interface->ifindex)
-			return enforcer_fail(&ebpf->base, -EALREADY, "%s is attached already",
-					     interface->name);
-		else if (strcmp(instance->name, interface->name) == 0)
-			return enforcer_fail(&ebpf->base, -EALREADY,
-					     "%s was the name of an interface that is attached "
-					     "and has another name now",
-					     interface->name);
-	}
-	if (!unused)
-		return enforcer_fail(&ebpf->base, -ENOSPC, "%s: %d interfaces are attached already",
-				     interface->name, SPALE_SLOTS);
-	*ret_instance = unused;
-	return 0;
-}
-
-/* A buffer for one element of the map "counters"; the caller frees it. */
-static struct spale_counters *new_counters(int *ret_cpus)
-{
-	int cpus = libbpf_num_possible_cpus();
-
-	*ret_cpus = cpus;
-	return cpus > 0 ? calloc((size_t)cpus, sizeof(struct spale_counters)) : NULL;
-}
-
-static int clear_counters(EbpfEnforcer *ebpf, uint32_t slot)
-{
-	int cpus;
-	_cleanup_free_ struct spale_counters *zero = new_counters(&cpus);
-
-	if (!zero)
-		return -ENOMEM;
-	return bpf_map_update_elem(ebpf->counters, &slot, zero, BPF_ANY) < 0 ? -errno : 0;
-}
-
 static int ebpf_attach(Enforcer *enforcer, const char *name, Mode mode)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-	_cleanup_close_ int program_fd = -1;
-	enum spale_header_kind kind;
-	NetlinkInterface interface;
-	Instance *instance = NULL;
 
 	if (ebpf->policy->settings.abi == 0)
 		return enforcer_fail(enforcer, -EINVAL, "%s: there is no policy to enforce yet",
 				     name);
-
-	int error = netlink_interface_by_name(name, &interface);
-	if (error == -ENODEV)
-		return enforcer_fail(enforcer, error, "there is no interface \"%s\"", name);
-	if (error < 0)
-		return enforcer_fail(enforcer, error, "%s: cannot ask for the interface: %s", name,
-				     strerror(-error));
-	error = get_free_instance(ebpf, &interface, &instance);
-	if (error < 0)
-		return error;
-	error = attach_header_kind(enforcer, &interface, mode, &kind);
-	if (error < 0)
-		return error;
-
-	uint32_t slot = (uint32_t)(instance - ebpf->instances);
-	error = clear_counters(ebpf, slot);
-	if (error < 0)
-		return enforcer_fail(enforcer, error, "%s: cannot clear its counters: %s", name,
-				     strerror(-error));
-	program_fd = program_load(enforcer, ebpf->program_maps, mode, slot, kind);
-	if (program_fd < 0)
-		return program_fd;
-	error = attach_begin(enforcer, program_fd, &interface, mode, &instance->attachment);
-	if (error < 0)
-		return error;
-	memcpy(instance->name, interface.name, sizeof(instance->name));
-	return 0;
-}
-
-static int not_attached(Enforcer *enforcer, const char *name)
-{
-	return enforcer_fail(enforcer, -ENOENT, "%s is not attached", name);
+	return instances_attach(&ebpf->instances, name, mode);
 }
 
 static int ebpf_detach(Enforcer *enforcer, const char *name)
 {
-	Instance *instance = find_instance(ebpf_of(enforcer), name);
-
-	return instance ? attach_end(enforcer, &instance->attachment)
-			: not_attached(enforcer, name);
+	return instances_detach(&ebpf_of(enforcer)->instances, name);
 }
 
 static int ebpf_counters(Enforcer *enforcer, const char *name, struct spale_counters *ret_counters)
 {
-	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-	const Instance *instance = find_instance(ebpf, name);
-	struct spale_counters sum = {0};
-	int cpus;
+	return instances_counters(&ebpf_of(enforcer)->instances, name, ret_counters);
+}
 
-	if (!instance)
-		return not_attached(enforcer, name);
+static int ebpf_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
+			   size_t *ret_count)
+{
+	return instances_interfaces(&ebpf_of(enforcer)->instances, ret_interfaces, ret_count);
+}
 
-	uint32_t slot = (uint32_t)(instance - ebpf->instances);
-	_cleanup_free_ struct spale_counters *counters = new_counters(&cpus);
-	if (!counters)
-		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
-	if (bpf_map_lookup_elem(ebpf->counters, &slot, counters) < 0)
-		return enforcer_fail(enforcer, -errno, "%s: cannot read its counters: %s", name,
-				     strerror(errno));
-	for (int cpu = 0; cpu < cpus; cpu++) {
-		for (size_t i = 0; i < SPALE_REASONS_MAX; i++) {
-			sum.packets[i] += counters[cpu].packets[i];
-			sum.would_drop[i] += counters[cpu].would_drop[i];
-		}
-	}
-	*ret_counters = sum;
-	return 0;
+static int ebpf_changes_fd(Enforcer *enforcer)
+{
+	return ebpf_of(enforcer)->changes_fd;
+}
+
+static int ebpf_consume_changes(Enforcer *enforcer)
+{
+	int changed = netlink_watch_consume(ebpf_of(enforcer)->changes_fd);
+
+	if (changed < 0)
+		return enforcer_fail(enforcer, changed, "cannot hear of changed interfaces: %s",
+				     strerror(-changed));
+	return (changed & NETLINK_CHANGED_LINKS ? ENFORCER_INTERFACES_CHANGED : 0) |
+	       (changed & NETLINK_CHANGED_ADDRESSES ? ENFORCER_ADDRESSES_CHANGED : 0);
 }
 
 /* ---- knocks ------------------------------------------------------------------------------ */
@@ -425,9 +318,9 @@ static void ebpf_free(Enforcer *enforcer)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
 
-	for (size_t i = 0; i < SPALE_SLOTS; i++)
-		attach_end(enforcer, &ebpf->instances[i].attachment);
+	instances_done(&ebpf->instances);
 	ring_buffer__free(ebpf->knocks);
+	closep(&ebpf->changes_fd);
 	if (ebpf->maps.ports)
 		munmap(ebpf->maps.ports, sizeof(*ebpf->maps.ports));
 	program_maps_free(ebpf->program_maps);
@@ -445,6 +338,9 @@ static const EnforcerOps ebpf_ops = {
 	.attach = ebpf_attach,
 	.detach = ebpf_detach,
 	.counters = ebpf_counters,
+	.interfaces = ebpf_interfaces,
+	.changes_fd = ebpf_changes_fd,
+	.consume_changes = ebpf_consume_changes,
 	.knock_fd = ebpf_knock_fd,
 	.consume_knocks = ebpf_consume_knocks,
 };
@@ -455,10 +351,13 @@ static int open_maps(EbpfEnforcer *ebpf)
 		const char *name;
 		int *fd;
 	} wanted[] = {
-		{"settings", &ebpf->maps.settings}, {"allow4", &ebpf->maps.allow4},
-		{"allow6", &ebpf->maps.allow6},	    {"knock_addrs", &ebpf->maps.knock_addresses},
-		{"grants", &ebpf->grants},	    {"clients", &ebpf->clients},
-		{"counters", &ebpf->counters},
+		{"settings", &ebpf->maps.settings},
+		{"allow4", &ebpf->maps.allow4},
+		{"allow6", &ebpf->maps.allow6},
+		{"knock_addrs", &ebpf->maps.knock_addresses},
+		{"grants", &ebpf->grants},
+		{"clients", &ebpf->clients},
+		{"counters", &ebpf->instances.counters},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -484,6 +383,16 @@ static int open_maps(EbpfEnforcer *ebpf)
 	return 0;
 }
 
+/* From before the first look on, so that no change is missed between look and watch. */
+static int watch_interfaces(EbpfEnforcer *ebpf)
+{
+	ebpf->changes_fd = netlink_watch();
+	if (ebpf->changes_fd >= 0)
+		return 0;
+	return enforcer_fail(&ebpf->base, ebpf->changes_fd, "cannot watch the interfaces: %s",
+			     strerror(-ebpf->changes_fd));
+}
+
 int ebpf_enforcer_new(Enforcer **ret_enforcer, char **ret_error)
 {
 	_cleanup_enforcer_ Enforcer *enforcer = NULL;
@@ -496,14 +405,19 @@ int ebpf_enforcer_new(Enforcer **ret_enforcer, char **ret_error)
 	}
 	enforcer = &ebpf->base;
 	enforcer->ops = &ebpf_ops;
+	ebpf->changes_fd = -1;
+	ebpf->instances.report = enforcer;
 	ebpf->client_keys.key_size = sizeof(PublicKey);
 	ebpf->policy = kernel_policy_new();
 	if (!ebpf->policy)
 		enforcer_fail(enforcer, error, "out of memory");
 	else
 		error = program_maps_new(enforcer, &ebpf->program_maps);
+	ebpf->instances.program_maps = ebpf->program_maps;
 	if (error == 0)
 		error = open_maps(ebpf);
+	if (error == 0)
+		error = watch_interfaces(ebpf);
 	if (error < 0) {
 		*ret_error = strdup(enforcer_error(enforcer));
 		return error;

@@ -61,6 +61,21 @@ int enforcer_counters(Enforcer *enforcer, const char *interface,
 	return enforcer->ops->counters(enforcer, interface, ret_counters);
 }
 
+int enforcer_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces, size_t *ret_count)
+{
+	return enforcer->ops->interfaces(enforcer, ret_interfaces, ret_count);
+}
+
+int enforcer_changes_fd(Enforcer *enforcer)
+{
+	return enforcer->ops->changes_fd(enforcer);
+}
+
+int enforcer_consume_changes(Enforcer *enforcer)
+{
+	return enforcer->ops->consume_changes(enforcer);
+}
+
 int enforcer_knock_fd(Enforcer *enforcer)
 {
 	return enforcer->ops->knock_fd(enforcer);

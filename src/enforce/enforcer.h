@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,23 @@ typedef struct Enforcer Enforcer;
 /* Called for each knock that the kernel hands up. The record is valid during the call only. */
 typedef void (*EnforcerKnock)(const struct spale_knock *knock, void *userdata);
 
+/* An interface of this network namespace. */
+typedef struct EnforcerInterface {
+	char name[IF_NAMESIZE];
+	uint32_t ifindex;
+	bool is_attached;
+	bool is_up;
+	bool is_loopback;
+	bool has_addresses;	 /* and nothing that it is a port of takes its packets */
+	uint32_t parent_ifindex; /* of a macvlan or the like: what it is made on; else 0 */
+} EnforcerInterface;
+
+/* What enforcer_consume_changes() tells. */
+enum {
+	ENFORCER_INTERFACES_CHANGED = 1 << 0,
+	ENFORCER_ADDRESSES_CHANGED = 1 << 1,
+};
+
 typedef struct EnforcerOps {
 	void (*free)(Enforcer *enforcer);
 	int (*set_policy)(Enforcer *enforcer, const Config *config);
@@ -35,6 +53,10 @@ typedef struct EnforcerOps {
 	int (*detach)(Enforcer *enforcer, const char *interface);
 	int (*counters)(Enforcer *enforcer, const char *interface,
 			struct spale_counters *ret_counters);
+	int (*interfaces)(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
+			  size_t *ret_count);
+	int (*changes_fd)(Enforcer *enforcer);
+	int (*consume_changes)(Enforcer *enforcer);
 	int (*knock_fd)(Enforcer *enforcer);
 	int (*consume_knocks)(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
 } EnforcerOps;
@@ -80,7 +102,7 @@ int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 /*
  * Attaches to an interface, after the maps have been filled. Never replaces somebody else's
  * program. For the other calls the interface keeps the name that it has here, even if it vanishes
- * or is renamed.
+ * or is renamed, until enforcer_interfaces() is called.
  * -EINVAL: no policy is in force yet; -ENODEV: no such interface; -EALREADY: it is attached;
  * -EBUSY: somebody holds the hook or stands before us (the sentence says who); -ENOTSUP: not
  * possible there (XDP on a device without Ethernet headers); -ENOSPC: SPALE_SLOTS are attached.
@@ -96,6 +118,19 @@ int enforcer_detach(Enforcer *enforcer, const char *interface);
 /* The counters of an attached interface, summed over the CPUs. -ENOENT: not attached. */
 int enforcer_counters(Enforcer *enforcer, const char *interface,
 		      struct spale_counters *ret_counters);
+
+/*
+ * All interfaces of the network namespace, as an array that the caller frees (NULL for none).
+ * Attached ones that were renamed go by their new names from here on, and what was attached to one
+ * that vanished is given up. 0 or a negative errno.
+ */
+int enforcer_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces, size_t *ret_count);
+
+/* Descriptor that polls readable when interfaces or addresses changed; owned by the enforcer. */
+int enforcer_changes_fd(Enforcer *enforcer);
+
+/* What has changed since the last call, as flags, 0: nothing; or a negative errno. */
+int enforcer_consume_changes(Enforcer *enforcer);
 
 /* Descriptor that polls readable when knocks wait; owned by the enforcer. */
 int enforcer_knock_fd(Enforcer *enforcer);

@@ -134,6 +134,14 @@ static size_t fake_index(const FakeEnforcer *fake, const char *interface)
 	return i;
 }
 
+static bool fake_exists(const FakeEnforcer *fake, const char *interface)
+{
+	for (size_t i = 0; i < fake->interface_count; i++)
+		if (strcmp(fake->interfaces[i].name, interface) == 0)
+			return true;
+	return false;
+}
+
 static int fake_attach(Enforcer *enforcer, const char *interface, Mode mode)
 {
 	FakeEnforcer *fake = fake_of(enforcer);
@@ -142,6 +150,8 @@ static int fake_attach(Enforcer *enforcer, const char *interface, Mode mode)
 	(void)mode;
 	if (error < 0)
 		return error;
+	if (!fake_exists(fake, interface))
+		return enforcer_fail(enforcer, -ENODEV, "there is no interface \"%s\"", interface);
 	if (fake_index(fake, interface) < fake->attached.count)
 		return enforcer_fail(enforcer, -EALREADY, "%s is attached already", interface);
 
@@ -185,6 +195,44 @@ static int fake_counters(Enforcer *enforcer, const char *interface,
 	return 0;
 }
 
+static int fake_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
+			   size_t *ret_count)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	EnforcerInterface *interfaces;
+
+	/* What was attached to one that vanished is given up. */
+	for (size_t i = 0; i < fake->attached.count;) {
+		if (fake_exists(fake, fake->attached.items[i])) {
+			i++;
+			continue;
+		}
+		free(fake->attached.items[i]);
+		fake->attached.items[i] = fake->attached.items[--fake->attached.count];
+	}
+	interfaces = calloc(fake->interface_count ?: 1, sizeof(*interfaces));
+	if (!interfaces)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < fake->interface_count; i++) {
+		interfaces[i] = fake->interfaces[i];
+		interfaces[i].is_attached =
+			fake_index(fake, interfaces[i].name) < fake->attached.count;
+	}
+	*ret_interfaces = interfaces;
+	*ret_count = fake->interface_count;
+	return 0;
+}
+
+static int fake_changes_fd(Enforcer *enforcer)
+{
+	return enforcer_fail(enforcer, -EOPNOTSUPP, "nothing changes here by itself");
+}
+
+static int fake_consume_changes(Enforcer *enforcer)
+{
+	return fake_fail(fake_of(enforcer)) ?: ENFORCER_INTERFACES_CHANGED;
+}
+
 static int fake_knock_fd(Enforcer *enforcer)
 {
 	return enforcer_fail(enforcer, -EOPNOTSUPP, "no knocks arrive here");
@@ -206,6 +254,9 @@ static const EnforcerOps fake_ops = {
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.counters = fake_counters,
+	.interfaces = fake_interfaces,
+	.changes_fd = fake_changes_fd,
+	.consume_changes = fake_consume_changes,
 	.knock_fd = fake_knock_fd,
 	.consume_knocks = fake_consume_knocks,
 };

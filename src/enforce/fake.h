@@ -14,6 +14,8 @@ typedef struct FakeEnforcer {
 	size_t policies_set;
 	size_t clients_set;
 	StringList attached;
+	EnforcerInterface interfaces[8]; /* those that there are; is_attached is not looked at */
+	size_t interface_count;
 	int fail_with; /* negative errno that the next call returns, then 0 again */
 } FakeEnforcer;
 

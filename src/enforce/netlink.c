@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -71,6 +72,18 @@ static void copy_string(const struct nlattr *attribute, char *to, size_t size)
 
 /* ---- interfaces -------------------------------------------------------------------------- */
 
+/* Asks for a list. ON_ROW appends to what RESET empties, for a list may be read several times. */
+static int list(struct nlmsghdr *request, mnl_cb_t on_row, void (*reset)(void *rows), void *rows)
+{
+	int error = -EINTR;
+
+	for (int tries = 0; error == -EINTR && tries < DUMP_TRIES; tries++) {
+		reset(rows);
+		error = transact(request, on_row, rows);
+	}
+	return error;
+}
+
 /* An interface may have a native and a generic program at a time (then PROG_ID says nothing). */
 static void read_xdp(const struct nlattr *nest, NetlinkInterface *interface)
 {
@@ -91,29 +104,88 @@ static void read_xdp(const struct nlattr *nest, NetlinkInterface *interface)
 	}
 }
 
-static int on_interface(const struct nlmsghdr *message, void *userdata)
+/* *SLAVE_KIND: what kind of master it is a port of. */
+static void read_kind(const struct nlattr *nest, NetlinkInterface *interface,
+		      char slave_kind[static IFNAMSIZ])
 {
-	NetlinkInterface *interface = userdata;
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attribute;
 
-	if (message->nlmsg_type != RTM_NEWLINK ||
-	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
-		return mnl_error(-EPROTO);
-	interface->ifindex = (uint32_t)info->ifi_index;
-	interface->hardware_type = info->ifi_type;
+	mnl_attr_for_each_nested(attribute, nest)
+	{
+		switch (mnl_attr_get_type(attribute)) {
+		case IFLA_INFO_KIND:
+			copy_string(attribute, interface->kind, sizeof(interface->kind));
+			break;
+		case IFLA_INFO_SLAVE_KIND:
+			copy_string(attribute, slave_kind, IFNAMSIZ);
+			break;
+		}
+	}
+}
+
+static void read_interface(const struct nlmsghdr *message, NetlinkInterface *ret_interface)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+	bool is_elsewhere = false;
+	char slave_kind[IFNAMSIZ] = "";
+	NetlinkInterface interface = {
+		.ifindex = (uint32_t)info->ifi_index,
+		.hardware_type = info->ifi_type,
+		.is_up = info->ifi_flags & IFF_UP,
+		.is_loopback = info->ifi_flags & IFF_LOOPBACK,
+	};
+
 	mnl_attr_for_each(attribute, message, sizeof(*info))
 	{
 		switch (mnl_attr_get_type(attribute)) {
 		case IFLA_IFNAME:
-			copy_string(attribute, interface->name, sizeof(interface->name));
+			copy_string(attribute, interface.name, sizeof(interface.name));
 			break;
 		case IFLA_XDP:
-			read_xdp(attribute, interface);
+			read_xdp(attribute, &interface);
+			break;
+		case IFLA_LINKINFO:
+			read_kind(attribute, &interface, slave_kind);
+			break;
+		case IFLA_LINK:
+			if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+				interface.lower_ifindex = mnl_attr_get_u32(attribute);
+			break;
+		case IFLA_LINK_NETNSID:
+			is_elsewhere = true;
 			break;
 		}
 	}
+	if (is_elsewhere)
+		interface.lower_ifindex = 0;
+	interface.is_port = slave_kind[0] && strcmp(slave_kind, "vrf") != 0;
+	*ret_interface = interface;
+}
+
+static bool is_interface(const struct nlmsghdr *message)
+{
+	return message->nlmsg_type == RTM_NEWLINK &&
+	       mnl_nlmsg_get_payload_len(message) >= sizeof(struct ifinfomsg);
+}
+
+static int on_interface(const struct nlmsghdr *message, void *userdata)
+{
+	if (!is_interface(message))
+		return mnl_error(-EPROTO);
+	read_interface(message, userdata);
 	return MNL_CB_OK;
+}
+
+static struct ifinfomsg *put_link_request(struct nlmsghdr *request, uint16_t flags)
+{
+	struct ifinfomsg *info;
+
+	request->nlmsg_type = RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST | flags;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	return info;
 }
 
 static int get_interface(uint32_t ifindex, const char *name, NetlinkInterface *ret_interface)
@@ -122,11 +194,7 @@ static int get_interface(uint32_t ifindex, const char *name, NetlinkInterface *r
 	NetlinkInterface interface = {0};
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 
-	request->nlmsg_type = RTM_GETLINK;
-	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->ifi_index = (int)ifindex;
-	mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	put_link_request(request, NLM_F_ACK)->ifi_index = (int)ifindex;
 	if (name)
 		mnl_attr_put_strz(request, IFLA_IFNAME, name);
 
@@ -153,6 +221,146 @@ int netlink_interface_by_index(uint32_t ifindex, NetlinkInterface *ret_interface
 	return get_interface(ifindex, NULL, ret_interface);
 }
 
+typedef struct InterfaceRows {
+	NetlinkInterface *interfaces;
+	size_t count;
+} InterfaceRows;
+
+static void interface_rows_reset(void *userdata)
+{
+	InterfaceRows *rows = userdata;
+
+	free(rows->interfaces);
+	*rows = (InterfaceRows){0};
+}
+
+static void interface_rows_done(InterfaceRows *rows)
+{
+	interface_rows_reset(rows);
+}
+
+static int on_interface_row(const struct nlmsghdr *message, void *userdata)
+{
+	InterfaceRows *rows = userdata;
+	NetlinkInterface *interfaces;
+
+	if (!is_interface(message))
+		return mnl_error(-EPROTO);
+	interfaces = reallocarray(rows->interfaces, rows->count + 1, sizeof(*interfaces));
+	if (!interfaces)
+		return mnl_error(-ENOMEM);
+	rows->interfaces = interfaces;
+	read_interface(message, &interfaces[rows->count++]);
+	return MNL_CB_OK;
+}
+
+static int on_address_row(const struct nlmsghdr *message, void *userdata)
+{
+	InterfaceRows *rows = userdata;
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+
+	if (message->nlmsg_type != RTM_NEWADDR ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return mnl_error(-EPROTO);
+	for (size_t i = 0; i < rows->count; i++)
+		if (rows->interfaces[i].ifindex == info->ifa_index)
+			rows->interfaces[i].has_addresses = true;
+	return MNL_CB_OK;
+}
+
+/* An address that is gone when the list is read again makes no difference worth a name. */
+static void keep_rows(void *userdata)
+{
+	(void)userdata;
+}
+
+int netlink_interfaces(NetlinkInterface **ret_interfaces, size_t *ret_count)
+{
+	_cleanup_(interface_rows_done) InterfaceRows rows = {0};
+	char buffer[128];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int error;
+
+	put_link_request(request, NLM_F_DUMP);
+	error = list(request, on_interface_row, interface_rows_reset, &rows);
+	if (error < 0)
+		return error;
+	request = mnl_nlmsg_put_header(buffer);
+	request->nlmsg_type = RTM_GETADDR;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifaddrmsg));
+	error = list(request, on_address_row, keep_rows, &rows);
+	if (error < 0)
+		return error;
+	*ret_interfaces = TAKE_PTR(rows.interfaces);
+	*ret_count = rows.count;
+	return 0;
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+/* Messages that one call reads at most, so that the event loop gets to its other work too. */
+#define CHANGES_AT_ONCE 1024
+
+int netlink_watch(void)
+{
+	const struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+	};
+	_cleanup_close_ int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* What one datagram says; only the kernel can send to the groups. */
+static int read_changes(const char *datagram, size_t size)
+{
+	int left = (int)size, changed = 0;
+
+	for (const struct nlmsghdr *message = (const void *)datagram; mnl_nlmsg_ok(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		switch (message->nlmsg_type) {
+		case RTM_NEWLINK:
+		case RTM_DELLINK:
+			changed |= NETLINK_CHANGED_LINKS;
+			break;
+		case RTM_NEWADDR:
+		case RTM_DELADDR:
+			changed |= NETLINK_CHANGED_ADDRESSES;
+			break;
+		}
+	}
+	return changed;
+}
+
+int netlink_watch_consume(int fd)
+{
+	char datagram[ANSWER_SIZE];
+	int changed = 0;
+
+	for (int i = 0; i < CHANGES_AT_ONCE; i++) {
+		struct sockaddr_nl from = {0};
+		socklen_t from_size = sizeof(from);
+		ssize_t size = recvfrom(fd, datagram, sizeof(datagram), MSG_DONTWAIT,
+					(struct sockaddr *)&from, &from_size);
+
+		if (size >= 0)
+			/* Other processes may send here too, and mean nothing. */
+			changed |= from.nl_pid == 0 ? read_changes(datagram, (size_t)size) : 0;
+		else if (errno == ENOBUFS)
+			changed = NETLINK_CHANGED_LINKS | NETLINK_CHANGED_ADDRESSES;
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return changed;
+}
+
 /* ---- filters ----------------------------------------------------------------------------- */
 
 typedef struct FilterList {
@@ -160,10 +368,17 @@ typedef struct FilterList {
 	size_t count;
 } FilterList;
 
-static void filter_list_done(FilterList *list)
+static void filter_list_reset(void *userdata)
 {
-	free(list->filters);
-	*list = (FilterList){0};
+	FilterList *filters = userdata;
+
+	free(filters->filters);
+	*filters = (FilterList){0};
+}
+
+static void filter_list_done(FilterList *filters)
+{
+	filter_list_reset(filters);
 }
 
 static void read_bpf_options(const struct nlattr *nest, NetlinkFilter *filter)
@@ -186,7 +401,7 @@ static void read_bpf_options(const struct nlattr *nest, NetlinkFilter *filter)
 
 static int on_filter(const struct nlmsghdr *message, void *userdata)
 {
-	FilterList *list = userdata;
+	FilterList *rows = userdata;
 	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attribute, *options = NULL;
 
@@ -216,37 +431,33 @@ static int on_filter(const struct nlmsghdr *message, void *userdata)
 	if (options && strcmp(filter.kind, "bpf") == 0)
 		read_bpf_options(options, &filter);
 
-	NetlinkFilter *filters = reallocarray(list->filters, list->count + 1, sizeof(*filters));
+	NetlinkFilter *filters = reallocarray(rows->filters, rows->count + 1, sizeof(*filters));
 	if (!filters)
 		return mnl_error(-ENOMEM);
-	list->filters = filters;
-	filters[list->count++] = filter;
+	rows->filters = filters;
+	filters[rows->count++] = filter;
 	return MNL_CB_OK;
 }
 
 int netlink_filters(uint32_t ifindex, uint32_t parent, NetlinkFilter **ret_filters,
 		    size_t *ret_count)
 {
-	_cleanup_(filter_list_done) FilterList list = {0};
-	int error = -EINTR;
+	_cleanup_(filter_list_done) FilterList filters = {0};
+	char buffer[128];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int error;
 
-	for (int tries = 0; error == -EINTR && tries < DUMP_TRIES; tries++) {
-		char buffer[128];
-		struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	request->nlmsg_type = RTM_GETTFILTER;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	struct tcmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->tcm_family = AF_UNSPEC;
+	info->tcm_ifindex = (int)ifindex;
+	info->tcm_parent = parent;
 
-		request->nlmsg_type = RTM_GETTFILTER;
-		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-		struct tcmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-		info->tcm_family = AF_UNSPEC;
-		info->tcm_ifindex = (int)ifindex;
-		info->tcm_parent = parent;
-
-		filter_list_done(&list);
-		error = transact(request, on_filter, &list);
-	}
+	error = list(request, on_filter, filter_list_reset, &filters);
 	if (error < 0)
 		return error;
-	*ret_filters = TAKE_PTR(list.filters);
-	*ret_count = list.count;
+	*ret_filters = TAKE_PTR(filters.filters);
+	*ret_count = filters.count;
 	return 0;
 }

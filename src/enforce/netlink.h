@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions to rtnetlink: what an interface is, which filters hang on it. Asks only, changes
- * nothing. libmnl's only door.
+ * Questions to rtnetlink: what interfaces there are, what they are, which filters hang on them, and
+ * when that changes. Asks only, changes nothing. libmnl's only door.
  *
- * Each call opens its own socket, in the network namespace of the caller.
+ * Each question opens its own socket, in the network namespace of the caller.
  */
 #pragma once
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,12 @@ typedef struct NetlinkInterface {
 	uint32_t ifindex;
 	uint16_t hardware_type;	 /* ARPHRD_* */
 	uint32_t xdp_program_id; /* of the XDP program on it, 0: none */
+	bool is_up;
+	bool is_loopback;
+	bool is_port;	     /* what arrives is its master's: a bridge's, a bond's; not a VRF's */
+	char kind[IFNAMSIZ]; /* "macvlan", "bridge", …; "" for plain devices */
+	uint32_t lower_ifindex; /* of the device that it is made on, in this namespace; 0: none */
+	bool has_addresses;	/* in answers of netlink_interfaces() only */
 } NetlinkInterface;
 
 /* By name (not an alternative one). Returns 0, -ENODEV or what the socket calls say. */
@@ -23,6 +30,30 @@ int netlink_interface_by_name(const char *name, NetlinkInterface *ret_interface)
 
 /* The same by index. */
 int netlink_interface_by_index(uint32_t ifindex, NetlinkInterface *ret_interface);
+
+/*
+ * All interfaces of this namespace, as an array that the caller frees (NULL for none). Returns 0,
+ * -ENOMEM or what the socket calls say.
+ */
+int netlink_interfaces(NetlinkInterface **ret_interfaces, size_t *ret_count);
+
+/* What has changed since it was asked last. */
+enum {
+	NETLINK_CHANGED_LINKS = 1 << 0,
+	NETLINK_CHANGED_ADDRESSES = 1 << 1,
+};
+
+/*
+ * Opens a socket that becomes readable when an interface of this namespace or an address on one
+ * changes. Returns its descriptor, which the caller closes, or a negative errno.
+ */
+int netlink_watch(void);
+
+/*
+ * Empties that socket, or reads a good deal of what waits there: it stays readable then. Returns
+ * what has changed, all of it where the kernel had to drop messages, or a negative errno.
+ */
+int netlink_watch_consume(int fd);
 
 /* Room for the name that a filter gives its program, and NUL; the kernel's longest is 256. */
 #define NETLINK_FILTER_NAME_MAX 257

@@ -189,6 +189,72 @@ static void test_renamed_interface(void **state)
 	assert_true(help_run("ip link del two"));
 }
 
+/* What is listed under NAME, or all zero. */
+static EnforcerInterface listed(Enforcer *enforcer, const char *name)
+{
+	_cleanup_free_ EnforcerInterface *interfaces = NULL;
+	EnforcerInterface found = {0};
+	size_t count = 0;
+
+	assert_done(enforcer, enforcer_interfaces(enforcer, &interfaces, &count));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(interfaces[i].name, name) == 0)
+			found = interfaces[i];
+	return found;
+}
+
+static void interfaces_are_followed(Mode mode)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	EnforcerInterface one, child;
+
+	assert_true(listed(enforcer, "lo").is_loopback);
+	enforcer_consume_changes(enforcer);
+	assert_int_equal(enforcer_consume_changes(enforcer), 0);
+	assert_true(help_run("ip link add one type veth peer name other"));
+	assert_int_equal(enforcer_consume_changes(enforcer), ENFORCER_INTERFACES_CHANGED);
+	assert_true(help_run("ip address add 192.0.2.77/32 dev one"));
+	assert_int_equal(enforcer_consume_changes(enforcer), ENFORCER_ADDRESSES_CHANGED);
+	assert_true(help_run("ip link add link one name child type macvlan"));
+	assert_done(enforcer, enforcer_attach(enforcer, "one", mode));
+	one = listed(enforcer, "one");
+	assert_true(one.is_attached && one.has_addresses && !one.is_up && !one.is_loopback);
+	child = listed(enforcer, "child");
+	assert_int_equal(child.parent_ifindex, one.ifindex);
+	assert_false(child.is_attached || child.has_addresses);
+	assert_int_equal(listed(enforcer, "other").parent_ifindex, 0);
+
+	/* It keeps its index, and goes by its new name from the look on. */
+	assert_true(help_run("ip link set one name two && ip link set two up"));
+	assert_int_equal(enforcer_detach(enforcer, "two"), -ENOENT);
+	assert_true(listed(enforcer, "two").is_attached && listed(enforcer, "two").is_up);
+	assert_int_equal(listed(enforcer, "two").ifindex, one.ifindex);
+	assert_done(enforcer, enforcer_detach(enforcer, "two"));
+	assert_done(enforcer, enforcer_attach(enforcer, "two", mode));
+
+	/* A port's packets are its bridge's. */
+	assert_true(help_run("ip link add bridge7 type bridge && ip link del child && "
+			     "ip link set two master bridge7"));
+	assert_false(listed(enforcer, "two").has_addresses);
+
+	/* Another one with the same name and index. */
+	assert_true(help_run("ip link del two && ip link del bridge7 && "
+			     "ip link add two index %u type veth peer name other",
+			     one.ifindex));
+	assert_false(listed(enforcer, "two").is_attached);
+	assert_done(enforcer, enforcer_attach(enforcer, "two", mode));
+	assert_true(help_run("ip link del two"));
+	assert_int_equal(listed(enforcer, "two").ifindex, 0);
+	assert_int_equal(enforcer_detach(enforcer, "two"), -ENOENT);
+}
+
+static void test_interfaces_are_followed(void **state)
+{
+	(void)state;
+	interfaces_are_followed(MODE_TC);
+	interfaces_are_followed(MODE_XDP);
+}
+
 static void test_slots_have_an_end(void **state)
 {
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
@@ -348,6 +414,7 @@ int main(void)
 		help_clean_test(test_loopback),
 		help_clean_test(test_interface_vanishes),
 		help_clean_test(test_renamed_interface),
+		help_clean_test(test_interfaces_are_followed),
 		help_clean_test(test_slots_have_an_end),
 		help_clean_test(test_foreign_xdp_is_refused),
 		help_clean_test(test_foreign_tc_stays),

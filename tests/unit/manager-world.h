@@ -139,6 +139,9 @@ static inline void make_manager(Fixture *fixture)
 
 	fixture->fake = fake_enforcer_new();
 	assert_non_null(fixture->fake);
+	fixture->fake->interfaces[0] = (EnforcerInterface){.name = "test0", .ifindex = 2};
+	fixture->fake->interfaces[1] = (EnforcerInterface){.name = "test1", .ifindex = 3};
+	fixture->fake->interface_count = 2;
 	assert_int_equal(manager_new(&fixture->fake->base, config, &keys,
 				     make_clients(config, NULL, true), fixture->state, &clock,
 				     &fixture->manager),

@@ -214,7 +214,7 @@ static void test_interfaces(void **data)
 	Fixture *fixture = *data;
 	const StringList *attached = &fixture->fake->attached;
 
-	assert_int_equal(manager_attach(fixture->manager), 0);
+	assert_int_equal(manager_attach(fixture->manager, false), 0);
 	assert_int_equal(attached->count, 1);
 	reload(fixture, CONFIG "[Protect]\nInterfaces=test1 nothing*\n", NULL, true, 0);
 	assert_int_equal(attached->count, 2);
@@ -228,9 +228,9 @@ static void test_interface_that_fails(void **data)
 	Fixture *fixture = *data;
 
 	fixture->fake->fail_with = -ENODEV;
-	assert_int_equal(manager_attach(fixture->manager), -ENODEV);
+	assert_int_equal(manager_attach(fixture->manager, false), -ENODEV);
 	assert_int_equal(fixture->fake->attached.count, 0);
-	assert_int_equal(manager_attach(fixture->manager), 0);
+	assert_int_equal(manager_attach(fixture->manager, false), 0);
 	assert_int_equal(fixture->fake->attached.count, 1);
 }
 
@@ -239,7 +239,7 @@ static void test_reload_failures_change_nothing(void **data)
 	Fixture *fixture = *data;
 	const Config *before = manager_config(fixture->manager);
 
-	assert_int_equal(manager_attach(fixture->manager), 0);
+	assert_int_equal(manager_attach(fixture->manager, false), 0);
 	knock_as(fixture, ALICE, 7);
 	reload(fixture, CONFIG "[Protect]\nMode=xdp\n", NULL, true, -EOPNOTSUPP);
 	fixture->fake->fail_with = -EPERM;
