@@ -226,6 +226,8 @@ static int make_settings(Enforcer *report, const Config *config, const PrefixUse
 
 	settings->abi = SPALE_ABI;
 	settings->flags = SPALE_KNOCK_FORMAT1 | (config->log_only ? SPALE_LOG_ONLY : 0) |
+			  (config->keep_established ? SPALE_KEEP_ESTABLISHED : 0) |
+			  (config->scope == SCOPE_LOCAL ? SPALE_SCOPE_LOCAL : 0) |
 			  (config->knock_any4 ? SPALE_KNOCK_ANY4 : 0) |
 			  (config->knock_any6 ? SPALE_KNOCK_ANY6 : 0) |
 			  (policy->allow4.count ? SPALE_ALLOW4 : 0) |

@@ -21,6 +21,11 @@ typedef enum Mode {
 	MODE_XDP,
 } Mode;
 
+typedef enum Scope {
+	SCOPE_LOCAL, /* what this host itself receives */
+	SCOPE_ALL,   /* and what it forwards to others */
+} Scope;
+
 typedef enum LogLevel {
 	LOG_LEVEL_DEBUG,
 	LOG_LEVEL_INFO,
@@ -66,6 +71,8 @@ typedef struct Config {
 	StringList interfaces; /* names and glob(7) patterns */
 	Mode mode;
 	PortList protected_ports;
+	Scope scope;
+	bool keep_established; /* connections outlive their grants */
 	PrefixList always_allow;
 	bool log_only;
 

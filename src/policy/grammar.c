@@ -124,6 +124,21 @@ static int read_mode(const GrammarKey *key, void *object, const char *text,
 	return 0;
 }
 
+static int read_scope(const GrammarKey *key, void *object, const char *text,
+		      const char **ret_problem)
+{
+	Scope *scope = field_of(key, object);
+
+	(void)ret_problem;
+	if (strcasecmp(text, "local") == 0)
+		*scope = SCOPE_LOCAL;
+	else if (strcasecmp(text, "all") == 0)
+		*scope = SCOPE_ALL;
+	else
+		return -EINVAL;
+	return 0;
+}
+
 static int read_log_level(const GrammarKey *key, void *object, const char *text,
 			  const char **ret_problem)
 {
@@ -358,18 +373,6 @@ static int read_paths(const GrammarKey *key, void *object, const char *text,
 }
 
 /* ---- keys with one value in this version ------------------------------------------------- */
-
-static int read_scope(const GrammarKey *key, void *object, const char *text,
-		      const char **ret_problem)
-{
-	(void)key;
-	(void)object;
-	if (strcasecmp(text, "all") == 0)
-		return 0;
-	if (strcasecmp(text, "local") == 0)
-		*ret_problem = "this version cannot leave forwarded packets out";
-	return -EINVAL;
-}
 
 static int read_format(const GrammarKey *key, void *object, const char *text,
 		       const char **ret_problem)

@@ -127,6 +127,7 @@ static void check_same(const Config *a, const Config *b)
 {
 	FUZZ_CHECK(strings_equal(&a->interfaces, &b->interfaces));
 	FUZZ_CHECK(a->mode == b->mode && a->log_only == b->log_only);
+	FUZZ_CHECK(a->scope == b->scope && a->keep_established == b->keep_established);
 	FUZZ_CHECK(port_list_equal(&a->protected_ports, &b->protected_ports));
 	FUZZ_CHECK(prefixes_equal(&a->always_allow, &b->always_allow));
 	FUZZ_CHECK(port_list_equal(&a->knock_ports, &b->knock_ports));

@@ -104,7 +104,8 @@ def add_keys(directory):
 def test_every_key_is_shown(directory):
     shown = show(directory)
     defaults = {
-        ("Protect", "Mode"): "tc", ("Protect", "Scope"): "all", ("Protect", "AlwaysAllow"): "",
+        ("Protect", "Mode"): "tc", ("Protect", "Scope"): "local",
+        ("Protect", "KeepEstablished"): "yes", ("Protect", "AlwaysAllow"): "",
         ("Protect", "LogOnly"): "no", ("Knock", "Addresses"): "any", ("Knock", "Formats"): "1",
         ("Knock", "RateLimit"): "3/s", ("Knock", "RateBurst"): "10",
         ("Knock", "TotalRateLimit"): "2000/s", ("Knock", "ServerKey"): "server.key",

@@ -49,6 +49,8 @@ static void test_legacy(void **state)
 	assert_int_equal(config->idle_ns, MIN);
 	assert_true(config->grace_ns == DURATION_INFINITY);
 	assert_true(config->lifetime_ns == DURATION_INFINITY);
+	assert_int_equal(config->scope, SCOPE_LOCAL);
+	assert_true(config->keep_established);
 	assert_false(config->log_only);
 	assert_int_equal(config->source_interval_ns, NSEC_PER_SEC / 3);
 	assert_int_equal(config->source_burst, 3);
@@ -211,7 +213,8 @@ static void test_show_defaults(void **state)
 
 	(void)state;
 	assert_string_equal(text, "[Protect]\nInterfaces=eth0\n# f:2\nMode=tc\n# default\n"
-				  "Ports=22/tcp\n# f:3\nScope=all\n# default\nAlwaysAllow=\n"
+				  "Ports=22/tcp\n# f:3\nScope=local\n# default\n"
+				  "KeepEstablished=yes\n# default\nAlwaysAllow=\n"
 				  "# default\nLogOnly=no\n# default\n\n"
 				  "[Knock]\nPorts=62201\n# f:5\nAddresses=any\n# default\n"
 				  "Formats=1\n# default\nRateLimit=3/s\n# default\nRateBurst=10\n"

@@ -36,6 +36,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->mode, MODE_TC);
 	assert_ports(&config->protected_ports, "22/tcp");
 	assert_prefixes(&config->always_allow, "");
+	assert_int_equal(config->scope, SCOPE_LOCAL);
+	assert_true(config->keep_established);
 	assert_false(config->log_only);
 	assert_ports(&config->knock_ports, "62201/udp");
 	assert_addresses(config, true, true, "");
@@ -68,14 +70,14 @@ static void test_required(void **state)
 
 static void test_everything(void **state)
 {
-	_cleanup_making_ Making making =
-		make("[Protect]\nInterfaces=eth0, wg* ens[0-9]\nMode=XDP\nPorts=22 8000-8010/udp\n"
-		     "Scope=all\nAlwaysAllow=192.0.2.7 2001:db8::/32\nLogOnly=yes\n"
-		     "[Knock]\nPorts=62201/udp,443\nAddresses=198.51.100.1 2001:db8::1\nFormats=1\n"
-		     "RateLimit=100/min\nRateBurst=5\nTotalRateLimit=500/s\n"
-		     "ServerKey=server.key /run/old.key\nClientsDirectory=/srv/spale clients\n"
-		     "[Grant]\nIdle=90\nGrace=0\nLifetime=1h 30min\nPrefix4=24\nPrefix6=64\n"
-		     "RequireSourceMatch=auto\nRequireDestinationMatch=no\n[Log]\nLevel=debug\n");
+	_cleanup_making_ Making making = make(
+		"[Protect]\nInterfaces=eth0, wg* ens[0-9]\nMode=XDP\nPorts=22 8000-8010/udp\n"
+		"Scope=All\nKeepEstablished=no\nAlwaysAllow=192.0.2.7 2001:db8::/32\nLogOnly=yes\n"
+		"[Knock]\nPorts=62201/udp,443\nAddresses=198.51.100.1 2001:db8::1\nFormats=1\n"
+		"RateLimit=100/min\nRateBurst=5\nTotalRateLimit=500/s\n"
+		"ServerKey=server.key /run/old.key\nClientsDirectory=/srv/spale clients\n"
+		"[Grant]\nIdle=90\nGrace=0\nLifetime=1h 30min\nPrefix4=24\nPrefix6=64\n"
+		"RequireSourceMatch=auto\nRequireDestinationMatch=no\n[Log]\nLevel=debug\n");
 	const Config *config = making.config;
 
 	(void)state;
@@ -84,6 +86,8 @@ static void test_everything(void **state)
 	assert_int_equal(config->mode, MODE_XDP);
 	assert_ports(&config->protected_ports, "22/tcp 22/udp 8000-8010/udp");
 	assert_prefixes(&config->always_allow, "192.0.2.7 2001:db8::/32");
+	assert_int_equal(config->scope, SCOPE_ALL);
+	assert_false(config->keep_established);
 	assert_true(config->log_only);
 	assert_ports(&config->knock_ports, "443/udp 62201/udp");
 	assert_addresses(config, false, false, "198.51.100.1 2001:db8::1");
@@ -124,10 +128,10 @@ static void test_refused_in_protect(void **state)
 	assert_refused("Protect", "Ports=22/icmp", "Ports= cannot take \"22/icmp\"" PORTS);
 	assert_refused("Protect", "Ports=22#ssh", "Ports= cannot take \"22#ssh\"" PORTS);
 	assert_refused("Protect", "Ports=,", "Ports= cannot take \",\"" PORTS);
-	assert_refused("Protect", "Scope=local",
-		       "Scope= cannot take \"local\": this version cannot leave forwarded packets "
-		       "out; it takes all");
-	assert_refused("Protect", "Scope=some", "Scope= cannot take \"some\"; it takes all");
+	assert_refused("Protect", "Scope=some",
+		       "Scope= cannot take \"some\"; it takes local or all");
+	assert_refused("Protect", "KeepEstablished=tcp",
+		       "KeepEstablished= cannot take \"tcp\"; it takes yes or no");
 	assert_refused("Protect", "AlwaysAllow=192.0.2.7 192.0.2.256",
 		       "AlwaysAllow= cannot take \"192.0.2.256\"" PREFIXES);
 	assert_refused("Protect", "AlwaysAllow=192.0.2.0/33",
