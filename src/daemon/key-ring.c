@@ -73,6 +73,21 @@ static int credential_path(const char *path, char **ret_path)
 	return 0;
 }
 
+/* A credential is a copy of the service's start: whoever changed the file since waits in vain. */
+static void say_if_newer(const char *path, const char *credential, Diagnostics *diagnostics)
+{
+	struct stat file, copy;
+
+	if (stat(path, &file) < 0 || stat(credential, &copy) < 0)
+		return;
+	if (file.st_mtim.tv_sec > copy.st_mtim.tv_sec ||
+	    (file.st_mtim.tv_sec == copy.st_mtim.tv_sec &&
+	     file.st_mtim.tv_nsec > copy.st_mtim.tv_nsec))
+		diagnostics_add(diagnostics, SEVERITY_WARNING, path,
+				"was changed after the service had read it: restart the service to "
+				"use it");
+}
+
 static int load_one(const char *path, Diagnostics *diagnostics, KeyRing *ring)
 {
 	_cleanup_free_ char *credential = NULL;
@@ -81,6 +96,8 @@ static int load_one(const char *path, Diagnostics *diagnostics, KeyRing *ring)
 	r = credential_path(path, &credential);
 	if (r < 0)
 		return r;
+	if (credential)
+		say_if_newer(path, credential, diagnostics);
 	r = load_pair(credential ?: path, diagnostics, ring);
 	if (r == -EACCES && getenv("CREDENTIALS_DIRECTORY"))
 		diagnostics_add(diagnostics, SEVERITY_NOTICE, path,

@@ -20,9 +20,9 @@ void key_ring_done(KeyRing *ring);
 
 /*
  * Reads every key that CONFIG names. Where $CREDENTIALS_DIRECTORY has a file of the same name with
- * more than a blank in it, that one is read in its place (systemd.exec(5), "LoadCredential="). One that is
- * unusable is an error in DIAGNOSTICS, one that others than owner and group may read is a warning.
- * Returns 0, -EACCES (all that is wrong is that a file may not be read), -EINVAL or -ENOMEM;
- * *RET_RING is set on 0 only.
+ * more than a blank in it, that one is read in its place (systemd.exec(5), "LoadCredential="). One
+ * that is unusable is an error in DIAGNOSTICS, one that others than owner and group may read is a
+ * warning. Returns 0, -EACCES (all that is wrong is that a file may not be read), -EINVAL or
+ * -ENOMEM; *RET_RING is set on 0 only.
  */
 int key_ring_load(const Config *config, Diagnostics *diagnostics, KeyRing *ret_ring);

@@ -240,6 +240,23 @@ def test_key_can_be_an_encrypted_credential(outside, alice):
         KEY.chmod(0o600)
 
 
+def test_changed_key_needs_a_restart_and_reload_says_so(tmp_path):
+    said = machine.Said()
+    systemctl("reload", "spaled")
+    assert "reloaded" in said and "was changed" not in said.text()
+    kept = KEY.read_bytes()
+    run("spale-keygen", "server", "--out", tmp_path)
+    KEY.write_bytes((tmp_path / "server.key").read_bytes())
+    try:
+        systemctl("reload", "spaled")
+        assert "/etc/spale/server.key: warning: was changed .* restart the service" in said
+        said = machine.Said()
+        systemctl("restart", "spaled")
+        assert "started" in said and "was changed" not in said.text()
+    finally:
+        KEY.write_bytes(kept)
+
+
 def test_two_keys_while_one_is_replaced(outside, alice, tmp_path):
     """The new key serves, and a client who still has the old one gets in too."""
     kept = KEY.read_bytes()
