@@ -218,8 +218,11 @@ static __always_inline int gate(Context *ctx)
 	if (reason == PARSE_DONE)
 		reason = flow.protocol == IPPROTO_UDP ? gate_udp(ctx, policy, &flow)
 						      : GATE_PROTECTED;
-	if (reason == GATE_PROTECTED)
+	if (reason == GATE_PROTECTED) {
 		reason = gate_protect(ctx, policy, &flow);
+		if (policy->event_rate.interval_ns && REPORT_DROPS >> reason & 1)
+			report_denied(ctx, policy, &flow, reason, gate_now());
+	}
 	return report(ctx, policy, reason);
 }
 

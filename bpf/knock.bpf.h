@@ -12,6 +12,7 @@
 #include <linux/udp.h>
 
 #include "host.bpf.h"
+#include "limit.bpf.h"
 #include "maps.bpf.h"
 #include "parse.bpf.h"
 #include "spale/wire.h"
@@ -71,45 +72,17 @@ static __always_inline bool knock_is_knock(Context *ctx, const struct spale_sett
 }
 
 /*
- * Takes a token from a bucket. Without compare-and-swap, which Linux 5.10 lacks in BPF:
- * - CPUs that look at the same moment may all see room for the last token and all take it. The
- *   adds are atomic, none is lost, so what was taken too much is waited for afterwards.
- * - A CPU may find the bucket full, and reset it to now, while others have just reset it and
- *   added: their tokens of those nanoseconds are forgotten.
- * Either way at most about a token for each CPU too many, once for each time that the bucket was
- * full: a rate limit need not be better.
- */
-static __always_inline bool knock_bucket_take(__u64 *bucket, const struct spale_rate *rate,
-					      __u64 now)
-{
-	__u64 full_at = *(volatile __u64 *)bucket;
-
-	if (full_at < now) {
-		*(volatile __u64 *)bucket = now;
-		full_at = now;
-	}
-	if (rate->interval_ns > rate->burst_ns ||
-	    full_at - now > rate->burst_ns - rate->interval_ns)
-		return false;
-	__sync_fetch_and_add(bucket, rate->interval_ns);
-	return true;
-}
-
-/*
- * A source has one bucket, an IPv6 source shares its /64's. A new one begins full. The map may
- * evict it under a flood from many sources, which then is the total buckets' business.
+ * A source's bucket is full when it is new. The map may evict it under a flood from many sources,
+ * which then is the total buckets' business.
  */
 static __always_inline bool knock_source_take(const struct spale_settings *policy,
 					      const struct flow *flow, __u64 now)
 {
-	struct address key = flow->source;
+	struct address key = limit_source(flow);
 	__u64 *bucket;
 
 	if (!policy->source_rate.interval_ns)
 		return true;
-
-	if (flow->family == SPALE_IPV6)
-		key.halves[1] = 0;
 
 	bucket = bpf_map_lookup_elem(&buckets, &key);
 	if (!bucket) {
@@ -117,19 +90,15 @@ static __always_inline bool knock_source_take(const struct spale_settings *polic
 		bpf_map_update_elem(&buckets, &key, &now, BPF_NOEXIST);
 		bucket = bpf_map_lookup_elem(&buckets, &key);
 	}
-	return bucket && knock_bucket_take(bucket, &policy->source_rate, now);
+	return bucket && limit_take(bucket, &policy->source_rate, now);
 }
 
 static __always_inline bool knock_total_take(const struct spale_settings *policy, __u32 total,
 					     __u64 now)
 {
 	const struct spale_rate *rate = &policy->total_rate[total];
-	__u64 *bucket;
 
-	if (!rate->interval_ns)
-		return true;
-	bucket = bpf_map_lookup_elem(&totals, &total);
-	return bucket && knock_bucket_take(bucket, rate, now);
+	return !rate->interval_ns || limit_total(total, rate, now);
 }
 
 /*

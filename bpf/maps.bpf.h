@@ -122,7 +122,7 @@ struct {
 /* Buckets of enum spale_total. Packet path writes, nobody else looks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SPALE_TOTALS);
+	__uint(max_entries, SPALE_TOTAL_BUCKETS);
 	__type(key, __u32);
 	__type(value, __u64);
 } totals SEC(".maps");
@@ -132,6 +132,20 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, SPALE_KNOCKS_RING);
 } knocks SEC(".maps");
+
+/* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SPALE_ATTEMPTS_MAX);
+	__type(key, struct address);
+	__type(value, struct spale_attempts);
+} attempts SEC(".maps");
+
+/* struct spale_event: packet path produces, daemon consumes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SPALE_EVENTS_RING);
+} events SEC(".maps");
 
 /* Packet path adds, daemon reads; an interface's slot is cleared by the daemon before reuse. */
 struct {

@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define SPALE_ABI 2u
+#define SPALE_ABI 3u
 
 /* A duration or a point in time that never comes. */
 #define SPALE_NEVER_NS (~0ULL)
@@ -88,7 +88,10 @@ enum spale_family {
 enum spale_total {
 	SPALE_TOTAL_ALL,
 	SPALE_TOTAL_FORMAT1, /* its own, so that format 1 cannot starve later formats */
-	SPALE_TOTALS,
+	SPALE_TOTALS,	     /* of knocks: the settings have their rates */
+	SPALE_TOTAL_LOOKS = SPALE_TOTALS, /* denied packets whose source is looked up */
+	SPALE_TOTAL_EVENTS,		  /* those that are reported */
+	SPALE_TOTAL_BUCKETS,
 };
 
 /* Map "settings", one element. Only the daemon writes it. */
@@ -98,6 +101,7 @@ struct spale_settings {
 	struct spale_mask masks[SPALE_FAMILIES][SPALE_MASKS];
 	struct spale_rate source_rate; /* for each IPv4 address or IPv6 /64 */
 	struct spale_rate total_rate[SPALE_TOTALS];
+	struct spale_rate event_rate; /* the same sources; interval_ns = 0: no events are made */
 };
 
 /* ---- grants ------------------------------------------------------------------------------ */
@@ -196,6 +200,38 @@ struct spale_knock {
 	__u8 data[SPALE_KNOCK_MAX];
 };
 
+/* ---- denied attempts --------------------------------------------------------------------- */
+
+/*
+ * Packets to protected ports that were dropped (or would be, in log-only mode) are told to the
+ * daemon in samples: few enough to be read by people, and to cost nothing in a flood.
+ */
+
+/* Of all sources in a second: packets whose source is looked up, and events. */
+#define SPALE_LOOKS_RATE  1000
+#define SPALE_EVENTS_RATE 10
+
+/* Map "attempts" (LRU): source (IPv4 address, IPv6 /64) -> struct spale_attempts. */
+#define SPALE_ATTEMPTS_MAX 4096
+
+struct spale_attempts {
+	__u64 full_mono_ns; /* its bucket */
+	__u64 count;	    /* packets looked at since the last event */
+};
+
+/* Size of the ring buffer "events", bytes; a multiple of the largest page size. */
+#define SPALE_EVENTS_RING (64 * 1024)
+
+/* A record of the ring buffer "events". */
+struct spale_event {
+	__u8 source[16];
+	__u64 count; /* packets of that source (its /64) that were looked at since its last event */
+	__u32 ifindex;
+	__u16 port;
+	__u8 protocol;
+	__u8 reason; /* SPALE_REASON_DENIED or SPALE_REASON_ENDED */
+};
+
 /* ---- reasons ----------------------------------------------------------------------------- */
 
 /*
@@ -251,7 +287,7 @@ enum spale_header_kind {
 
 _Static_assert(sizeof(struct spale_ports) == SPALE_PORT_SETS * 8192, "spale_ports");
 _Static_assert(sizeof(struct spale_mask) == 24, "spale_mask");
-_Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 3 * 16, "spale_settings");
+_Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16, "spale_settings");
 _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
 _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
@@ -260,6 +296,8 @@ _Static_assert(sizeof(struct spale_vlan_key) == 8, "spale_vlan_key");
 _Static_assert(sizeof(struct spale_seen_key) == 64, "spale_seen_key");
 _Static_assert(sizeof(struct spale_knock) == 56 + SPALE_KNOCK_MAX, "spale_knock");
 _Static_assert(__builtin_offsetof(struct spale_knock, data) == 56, "spale_knock.data");
+_Static_assert(sizeof(struct spale_attempts) == 16, "spale_attempts");
+_Static_assert(sizeof(struct spale_event) == 32, "spale_event");
 _Static_assert(SPALE_REASON_COUNT <= SPALE_REASONS_MAX, "room for reasons");
 
 #endif

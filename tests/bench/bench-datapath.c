@@ -221,6 +221,7 @@ static void set_up(struct trial *trial, int kind, const struct subject *subject,
 	settings.source_rate = (struct spale_rate){1, 1ULL << 60};
 	settings.total_rate[SPALE_TOTAL_ALL] = settings.source_rate;
 	settings.total_rate[SPALE_TOTAL_FORMAT1] = settings.source_rate;
+	settings.event_rate = (struct spale_rate){10000000000ULL, 10000000000ULL};
 	gate_set_settings(&trial->gate, &settings);
 
 	packet_build(&trial->packet, &subject->shape, family);

@@ -37,6 +37,17 @@ static int keep_record(void *context, void *data, size_t length)
 	return 0;
 }
 
+static int keep_event(void *context, void *data, size_t length)
+{
+	Gate *gate = context;
+
+	if (length != sizeof(gate->event))
+		die("event of unexpected length", EPROTO);
+	memcpy(&gate->event, data, length);
+	gate->events_told++;
+	return 0;
+}
+
 static int map_fd(Gate *gate, const char *name)
 {
 	int fd = bpf_object__find_map_fd_by_name(gate->object, name);
@@ -104,9 +115,12 @@ void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind ki
 	gate->buckets = map_fd(gate, "buckets");
 	gate->totals = map_fd(gate, "totals");
 	gate->knocks = map_fd(gate, "knocks");
+	gate->attempts = map_fd(gate, "attempts");
+	gate->events = map_fd(gate, "events");
 	gate->counters = map_fd(gate, "counters");
 	gate->reader = ring_buffer__new(gate->knocks, keep_record, gate, NULL);
-	if (!gate->reader)
+	gate->event_reader = ring_buffer__new(gate->events, keep_event, gate, NULL);
+	if (!gate->reader || !gate->event_reader)
 		die("ring buffer", errno);
 	if (!xdp)
 		open_tagger(gate);
@@ -117,6 +131,7 @@ void gate_close(Gate *gate)
 {
 	tag_tc__destroy(gate->tagger);
 	ring_buffer__free(gate->reader);
+	ring_buffer__free(gate->event_reader);
 	if (gate->xdp)
 		spale_xdp__destroy(gate->skeleton);
 	else
@@ -210,16 +225,20 @@ void gate_reset(Gate *gate)
 	gate_empty(gate->knock_addrs, 16);
 	gate_empty(gate->seen, sizeof(struct spale_seen_key));
 	gate_empty(gate->buckets, 16);
-	for (key = 0; key < SPALE_TOTALS; key++)
+	gate_empty(gate->attempts, 16);
+	for (key = 0; key < SPALE_TOTAL_BUCKETS; key++)
 		gate_put(gate->totals, &key, &empty);
 	gate_drain(gate);
 	gate->records = 0;
+	gate->events_told = 0;
 }
 
 void gate_drain(Gate *gate)
 {
 	int r = ring_buffer__consume(gate->reader);
 
+	if (r >= 0)
+		r = ring_buffer__consume(gate->event_reader);
 	if (r < 0)
 		die("ring buffer", r);
 }

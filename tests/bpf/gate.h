@@ -23,12 +23,15 @@ typedef struct Gate {
 	struct ring_buffer *reader;
 	unsigned int records; /* knocks handed up since gate_reset(), and the last of them */
 	struct spale_knock record;
+	struct ring_buffer *event_reader;
+	unsigned int events_told; /* events since gate_reset(), and the last of them */
+	struct spale_event event;
 	int program;
 	struct tag_tc *tagger; /* TC: pushes a tag, then runs the program */
 	bool xdp;
 	uint32_t ifindex; /* that frames arrive on; lo at first */
 	int ports, settings, grants, allow4, allow6, clients, knock_addrs;
-	int seen, buckets, totals, knocks, counters;
+	int seen, buckets, totals, knocks, attempts, events, counters;
 } Gate;
 
 /* What a frame came to. */
@@ -62,7 +65,7 @@ void gate_empty(int map, size_t key_size);
 /* Whether no slot but the gate's own was ever counted in. */
 bool gate_is_tidy(Gate *gate);
 
-/* Takes what lies in the ring buffer: counts it in gate->records. */
+/* Takes what lies in the ring buffers: counts it in gate->records and gate->events_told. */
 void gate_drain(Gate *gate);
 
 /*

@@ -47,6 +47,7 @@ int main(void)
 	bounds_run(&bench);
 	policy_run(&bench);
 	knocks_run(&bench);
+	events_run(&bench);
 	devices_run(&bench);
 
 	check(gate_is_tidy(&bench.tc) && gate_is_tidy(&bench.xdp) && gate_is_tidy(&bench.bare),

@@ -91,6 +91,7 @@ void rows_run(struct bench *bench, const struct row *rows, size_t count);
 void bounds_run(struct bench *bench);  /* packets that end anywhere, headers far behind */
 void policy_run(struct bench *bench);  /* sets of ports, time, segments */
 void knocks_run(struct bench *bench);  /* repetitions, limits, the ring */
+void events_run(struct bench *bench);  /* denied attempts: which, when, how often */
 void devices_run(struct bench *bench); /* frames from real devices */
 
 /* Puts a grant for a packet of SHAPE, as rows have it; returns its last_mono_ns. */
