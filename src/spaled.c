@@ -27,7 +27,9 @@ static int reload(pid_t pid)
 	int r = reload_request_send(pid);
 
 	if (r == -ETIMEDOUT)
-		journal_line(LOG_LEVEL_ERROR, "process %d does not answer: is it a spaled?",
+		journal_line(LOG_LEVEL_ERROR,
+			     "process %d does not answer: is it a spaled, and of the same user? "
+			     "(\"systemctl reload spaled\" reloads the service)",
 			     (int)pid);
 	else if (r < 0)
 		journal_line(LOG_LEVEL_ERROR, "process %d did not reload: %s", (int)pid,
