@@ -13,6 +13,7 @@
 #include "enforce/key-set.h"
 #include "enforce/netlink.h"
 #include "enforce/program.h"
+#include "enforce/sockets.h"
 
 /* Knocks that one call hands over at most, so that the event loop gets to its other work too. */
 #define KNOCKS_AT_ONCE 256
@@ -233,6 +234,20 @@ static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 	return 0;
 }
 
+static int ebpf_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
+{
+	int count = sockets_destroy(test, userdata);
+
+	if (count == -EOPNOTSUPP)
+		return enforcer_fail(enforcer, count,
+				     "this kernel cannot end connections (it has no "
+				     "CONFIG_INET_DIAG_DESTROY)");
+	if (count < 0)
+		return enforcer_fail(enforcer, count, "cannot end connections: %s",
+				     strerror(-count));
+	return count;
+}
+
 /* ---- interfaces -------------------------------------------------------------------------- */
 
 static int ebpf_attach(Enforcer *enforcer, const char *name, Mode mode)
@@ -335,6 +350,7 @@ static const EnforcerOps ebpf_ops = {
 	.set_clients = ebpf_set_clients,
 	.apply = ebpf_apply,
 	.last_seen = ebpf_last_seen,
+	.cut = ebpf_cut,
 	.attach = ebpf_attach,
 	.detach = ebpf_detach,
 	.counters = ebpf_counters,

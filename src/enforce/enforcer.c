@@ -45,6 +45,11 @@ int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key, ui
 	return enforcer->ops->last_seen(enforcer, key, ret_mono_ns);
 }
 
+int enforcer_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
+{
+	return enforcer->ops->cut(enforcer, test, userdata);
+}
+
 int enforcer_attach(Enforcer *enforcer, const char *interface, Mode mode)
 {
 	return enforcer->ops->attach(enforcer, interface, mode);

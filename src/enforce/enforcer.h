@@ -25,6 +25,17 @@ typedef struct Enforcer Enforcer;
 /* Called for each knock that the kernel hands up. The record is valid during the call only. */
 typedef void (*EnforcerKnock)(const struct spale_knock *knock, void *userdata);
 
+/* A conversation that a socket of this host has: a TCP connection or a connected UDP socket. */
+typedef struct EnforcerSession {
+	Address source;	  /* of the other end */
+	uint32_t ifindex; /* that the socket is bound to, 0: none */
+	uint16_t port;	  /* of this end */
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+} EnforcerSession;
+
+/* Whether SESSION has to end. */
+typedef bool (*EnforcerCut)(const EnforcerSession *session, void *userdata);
+
 /* An interface of this network namespace. */
 typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
@@ -49,6 +60,7 @@ typedef struct EnforcerOps {
 	int (*apply)(Enforcer *enforcer, const EntryChanges *changes);
 	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key,
 			 uint64_t *ret_mono_ns);
+	int (*cut)(Enforcer *enforcer, EnforcerCut test, void *userdata);
 	int (*attach)(Enforcer *enforcer, const char *interface, Mode mode);
 	int (*detach)(Enforcer *enforcer, const char *interface);
 	int (*counters)(Enforcer *enforcer, const char *interface,
@@ -98,6 +110,12 @@ int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
 /* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */
 int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 		       uint64_t *ret_mono_ns);
+
+/*
+ * Ends all conversations of this host for which TEST says so. Returns how many, -EOPNOTSUPP (the
+ * kernel cannot) or another negative errno; as many as possible have ended then, too.
+ */
+int enforcer_cut(Enforcer *enforcer, EnforcerCut test, void *userdata);
 
 /*
  * Attaches to an interface, after the maps have been filled. Never replaces somebody else's

@@ -124,6 +124,22 @@ static int fake_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 	return 0;
 }
 
+static int fake_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	size_t left = 0;
+	int error = fake_fail(fake), count;
+
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < fake->session_count; i++)
+		if (!test(&fake->sessions[i], userdata))
+			fake->sessions[left++] = fake->sessions[i];
+	count = (int)(fake->session_count - left);
+	fake->session_count = left;
+	return count;
+}
+
 /* Where INTERFACE stands in the list of attached ones; their count if it does not. */
 static size_t fake_index(const FakeEnforcer *fake, const char *interface)
 {
@@ -251,6 +267,7 @@ static const EnforcerOps fake_ops = {
 	.set_clients = fake_set_clients,
 	.apply = fake_apply,
 	.last_seen = fake_last_seen,
+	.cut = fake_cut,
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.counters = fake_counters,

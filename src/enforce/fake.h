@@ -13,6 +13,8 @@ typedef struct FakeEnforcer {
 	size_t entry_count;
 	size_t policies_set;
 	size_t clients_set;
+	EnforcerSession sessions[8]; /* conversations that this host has */
+	size_t session_count;
 	StringList attached;
 	EnforcerInterface interfaces[8]; /* those that there are; is_attached is not looked at */
 	size_t interface_count;

@@ -12,56 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "enforce/netlink-socket.h"
 #include "util/cleanup.h"
-
-/* An interface with many virtual functions does not fit into a page. */
-#define ANSWER_SIZE 32768
 
 /* A list that changed while it was read is read again, at most so often. */
 #define DUMP_TRIES 5
-
-static void mnl_socket_closep(struct mnl_socket **socket)
-{
-	if (*socket)
-		mnl_socket_close(*socket);
-}
-
-#define _cleanup_mnl_socket_ _cleanup_(mnl_socket_closep)
-
-/* Sends REQUEST and hands every answer to CALLBACK until the kernel says that this was all. */
-static int transact(struct nlmsghdr *request, mnl_cb_t callback, void *userdata)
-{
-	_cleanup_mnl_socket_ struct mnl_socket *socket = NULL;
-	_cleanup_free_ char *answer = malloc(ANSWER_SIZE);
-
-	if (!answer)
-		return -ENOMEM;
-	socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	request->nlmsg_seq = 1;
-	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-		return -errno;
-
-	int result = MNL_CB_OK;
-	while (result > MNL_CB_STOP) {
-		ssize_t size = mnl_socket_recvfrom(socket, answer, ANSWER_SIZE);
-		if (size < 0 && errno == EINTR)
-			continue;
-		if (size < 0)
-			return -errno;
-		result = mnl_cb_run(answer, (size_t)size, request->nlmsg_seq,
-				    mnl_socket_get_portid(socket), callback, userdata);
-	}
-	return result < 0 ? -errno : 0;
-}
-
-/* What a callback for mnl_cb_run() returns to report ERROR (a negative errno). */
-static int mnl_error(int error)
-{
-	errno = -error;
-	return MNL_CB_ERROR;
-}
 
 /* A string that is not one stays empty. */
 static void copy_string(const struct nlattr *attribute, char *to, size_t size)
@@ -79,7 +34,7 @@ static int list(struct nlmsghdr *request, mnl_cb_t on_row, void (*reset)(void *r
 
 	for (int tries = 0; error == -EINTR && tries < DUMP_TRIES; tries++) {
 		reset(rows);
-		error = transact(request, on_row, rows);
+		error = netlink_socket_ask(NETLINK_ROUTE, request, on_row, rows);
 	}
 	return error;
 }
@@ -172,7 +127,7 @@ static bool is_interface(const struct nlmsghdr *message)
 static int on_interface(const struct nlmsghdr *message, void *userdata)
 {
 	if (!is_interface(message))
-		return mnl_error(-EPROTO);
+		return netlink_socket_error(-EPROTO);
 	read_interface(message, userdata);
 	return MNL_CB_OK;
 }
@@ -198,7 +153,7 @@ static int get_interface(uint32_t ifindex, const char *name, NetlinkInterface *r
 	if (name)
 		mnl_attr_put_strz(request, IFLA_IFNAME, name);
 
-	int error = transact(request, on_interface, &interface);
+	int error = netlink_socket_ask(NETLINK_ROUTE, request, on_interface, &interface);
 	if (error < 0)
 		return error;
 	if (interface.ifindex == 0)
@@ -245,10 +200,10 @@ static int on_interface_row(const struct nlmsghdr *message, void *userdata)
 	NetlinkInterface *interfaces;
 
 	if (!is_interface(message))
-		return mnl_error(-EPROTO);
+		return netlink_socket_error(-EPROTO);
 	interfaces = reallocarray(rows->interfaces, rows->count + 1, sizeof(*interfaces));
 	if (!interfaces)
-		return mnl_error(-ENOMEM);
+		return netlink_socket_error(-ENOMEM);
 	rows->interfaces = interfaces;
 	read_interface(message, &interfaces[rows->count++]);
 	return MNL_CB_OK;
@@ -261,7 +216,7 @@ static int on_address_row(const struct nlmsghdr *message, void *userdata)
 
 	if (message->nlmsg_type != RTM_NEWADDR ||
 	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
-		return mnl_error(-EPROTO);
+		return netlink_socket_error(-EPROTO);
 	for (size_t i = 0; i < rows->count; i++)
 		if (rows->interfaces[i].ifindex == info->ifa_index)
 			rows->interfaces[i].has_addresses = true;
@@ -339,7 +294,7 @@ static int read_changes(const char *datagram, size_t size)
 
 int netlink_watch_consume(int fd)
 {
-	char datagram[ANSWER_SIZE];
+	char datagram[NETLINK_SOCKET_ANSWER_MAX];
 	int changed = 0;
 
 	for (int i = 0; i < CHANGES_AT_ONCE; i++) {
@@ -407,7 +362,7 @@ static int on_filter(const struct nlmsghdr *message, void *userdata)
 
 	if (message->nlmsg_type != RTM_NEWTFILTER ||
 	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
-		return mnl_error(-EPROTO);
+		return netlink_socket_error(-EPROTO);
 
 	/* The priority is the upper half of tcm_info, the protocol its lower one. */
 	NetlinkFilter filter = {.handle = info->tcm_handle,
@@ -433,7 +388,7 @@ static int on_filter(const struct nlmsghdr *message, void *userdata)
 
 	NetlinkFilter *filters = reallocarray(rows->filters, rows->count + 1, sizeof(*filters));
 	if (!filters)
-		return mnl_error(-ENOMEM);
+		return netlink_socket_error(-ENOMEM);
 	rows->filters = filters;
 	filters[rows->count++] = filter;
 	return MNL_CB_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Questions to rtnetlink: what interfaces there are, what they are, which filters hang on them, and
- * when that changes. Asks only, changes nothing. libmnl's only door.
+ * when that changes. Asks only, changes nothing.
  *
  * Each question opens its own socket, in the network namespace of the caller.
  */

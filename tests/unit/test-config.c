@@ -283,7 +283,7 @@ static void test_unknown(void **state)
 {
 	_cleanup_making_ Making making = make(
 		"Interfaces=eth1\n" REQUIRED "IFACE=eth2\nALICE_PORTS=22\nWindow=60s\n[Protect]\n"
-		"KeepEstablished=yes\nports=23\n[Nftables]\nMirror=no\n[Attach]\nPin=no\n");
+		"KeepAll=yes\nports=23\n[Nftables]\nMirror=no\n[Attach]\nPin=no\n");
 
 	(void)state;
 	assert_int_equal(making.result, 0);
@@ -295,7 +295,7 @@ static void test_unknown(void **state)
 		"warning f:8: unknown key ALICE_PORTS= in [Knock]; keys of spale 0.3 stand "
 		"before the first section\n"
 		"warning f:9: unknown key Window= in [Knock]\n"
-		"warning f:11: unknown key KeepEstablished= in [Protect]\n"
+		"warning f:11: unknown key KeepAll= in [Protect]\n"
 		"warning f:12: unknown key ports= in [Protect]\n"
 		"warning f:14: unknown section [Nftables]: Mirror= has no effect\n"
 		"warning f:16: unknown section [Attach]: Pin= has no effect\n");
