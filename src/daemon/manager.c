@@ -10,6 +10,7 @@
 #include "daemon/journal.h"
 #include "daemon/knock-judge.h"
 #include "daemon/projection.h"
+#include "daemon/sessions.h"
 #include "util/parse.h"
 
 /* Most grants that one call of manager_expire() looks at, so that knocks and signals get their
@@ -39,6 +40,7 @@ struct Manager {
 	Interfaces interfaces;
 	bool waits; /* for interfaces that are named and not there */
 	Projection projection;
+	Sessions *sessions;
 	uint64_t look_mono_ns;		/* before that no grant ends */
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
 	uint64_t counts[REFUSAL_COUNT]; /* knocks */
@@ -67,6 +69,12 @@ static uint64_t suspended_ns(const Manager *manager, uint64_t now_mono_ns)
 	uint64_t boot_ns = manager->clock.boot_ns(manager->clock.userdata);
 
 	return boot_ns > now_mono_ns ? boot_ns - now_mono_ns : 0;
+}
+
+static SessionRules session_rules(const Manager *manager)
+{
+	return (SessionRules){manager->config, manager->clients, manager->grants,
+			      real_usec(manager)};
 }
 
 /* ---- grants -------------------------------------------------------------------------------- */
@@ -156,6 +164,7 @@ static Refusal make_grant(Manager *manager, const struct spale_knock *knock,
 			  const KnockVerdict *verdict, uint64_t now_mono_ns)
 {
 	_cleanup_entry_changes_ EntryChanges changes = {0};
+	const SessionRules rules = session_rules(manager);
 	const Grant *grant;
 	bool extended;
 	int r;
@@ -175,6 +184,7 @@ static Refusal make_grant(Manager *manager, const struct spale_knock *knock,
 	}
 	if (manager->look_mono_ns > grant_end_mono_ns(grant))
 		manager->look_mono_ns = grant_end_mono_ns(grant);
+	sessions_note(manager->sessions, &rules, grant);
 	announce_accepted(knock, grant, deadline_usec(manager, grant, now_mono_ns));
 	forget_gone(manager, verdict->peer, verdict->client->name, "replaced",
 		    "the client has as many grants as it may have");
@@ -404,10 +414,27 @@ static int enforce_new(Manager *manager, const Config *config, const ClientSet *
 	return r;
 }
 
+/* Nothing that a reload may take away is unknown: the oldest of a client may have been forgotten.
+ */
+static void note_sessions(Manager *manager)
+{
+	const SessionRules rules = session_rules(manager);
+
+	for (size_t i = 0; i < grant_table_count(manager->grants); i++)
+		sessions_note(manager->sessions, &rules, grant_table_get(manager->grants, i));
+}
+
+static void end_sessions(Manager *manager, const Config *before)
+{
+	const SessionRules rules = session_rules(manager);
+
+	sessions_redecide(manager->sessions, &rules, before);
+}
+
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients)
 {
 	_cleanup_client_set_ ClientSet *new_clients = clients;
-	_cleanup_config_ Config *new_config = config;
+	_cleanup_config_ Config *new_config = config, *before = NULL;
 	_cleanup_key_ring_ KeyRing new_keys = {.count = 0};
 	_cleanup_free_ uint64_t *ids = grant_ids(manager);
 	_cleanup_free_ char *detail = NULL;
@@ -421,14 +448,16 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 		journal_event(JOURNAL_RELOAD_FAILED, &(JournalFields){.detail = strerror(-r)});
 		return r;
 	}
-	config_free(manager->config);
+	before = manager->config;
 	client_set_free(manager->clients);
 	manager->config = TAKE_PTR(new_config);
 	manager->clients = TAKE_PTR(new_clients);
 	if (keys)
 		move_keys(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);
+	note_sessions(manager);
 	revoked = redecide_all(manager, ids, count);
+	end_sessions(manager, before);
 	manager->look_mono_ns = 0;
 	knock_judge_keep(manager->judge, manager->clients);
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
@@ -465,7 +494,8 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	manager->suspended_ns = suspended_ns(manager, mono_ns(manager));
 	manager->judge = knock_judge_new(state, real_usec(manager));
 	manager->grants = grant_table_new();
-	if (!manager->judge || !manager->grants) {
+	manager->sessions = sessions_new(enforcer);
+	if (!manager->judge || !manager->grants || !manager->sessions) {
 		journal_line(LOG_LEVEL_ERROR, "no memory");
 		return -ENOMEM;
 	}
@@ -490,6 +520,7 @@ void manager_free(Manager *manager)
 	enforcer_free(manager->enforcer);
 	interfaces_done(&manager->interfaces);
 	projection_done(&manager->projection);
+	sessions_free(manager->sessions);
 	grant_table_free(manager->grants);
 	knock_judge_free(manager->judge);
 	client_set_free(manager->clients);

@@ -452,6 +452,20 @@ const Grant *grant_table_by_id(const GrantTable *table, uint64_t id)
 	return slot ? &slot->grant : NULL;
 }
 
+bool grant_table_covers(const GrantTable *table, const Address *source, uint32_t ifindex,
+			uint8_t protocol, uint16_t port)
+{
+	for (unsigned length = 128; length > 0; length--) {
+		const Prefix prefix = {address_mask(source, (uint8_t)length), (uint8_t)length};
+		const struct spale_grant_key key =
+			entry_table_key(&prefix, ifindex, protocol, port);
+
+		if (entry_table_find(&table->entries, &key))
+			return true;
+	}
+	return false;
+}
+
 int grant_table_project(const GrantTable *table, EntryChanges *changes)
 {
 	int r;

@@ -112,6 +112,11 @@ size_t grant_table_entries(const GrantTable *table);
 const Grant *grant_table_get(const GrantTable *table, size_t index);
 const Grant *grant_table_by_id(const GrantTable *table, uint64_t id);
 
+/* Whether any grant covers a packet of this source to this port; IFINDEX is 0 but for link-local.
+ */
+bool grant_table_covers(const GrantTable *table, const Address *source, uint32_t ifindex,
+			uint8_t protocol, uint16_t port);
+
 /* Appends a put change for every entry that the kernel is to have. Returns 0 or -ENOMEM. */
 int grant_table_project(const GrantTable *table, EntryChanges *changes);
 

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/sessions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/journal.h"
+#include "policy/hash-table.h"
+
+/* A source that a client had a grant for. */
+typedef struct Origin {
+	Prefix source;
+	Address address; /* within source: where its last knock came from */
+	uint32_t ifindex;
+	PortList ports;
+} Origin;
+
+/* What is remembered of a client: the source of the latest grant comes last. */
+typedef struct Party {
+	HashNode node;
+	char name[CLIENT_NAME_MAX + 1];
+	PublicKey key;
+	Origin origins[SESSIONS_PER_CLIENT_MAX];
+	size_t count;
+} Party;
+
+struct Sessions {
+	Enforcer *enforcer;
+	HashTable parties; /* by key */
+	bool said_unable;
+};
+
+/* A right that was lost: to OLD's ports from its source, but for what is left of it. */
+typedef struct Loss {
+	Origin old;
+	Origin left;
+} Loss;
+
+/* Which conversations have to end. */
+typedef struct Cut {
+	const SessionRules *rules;
+	const Config *before; /* with other prefixes that were always allowed, or NULL */
+	Loss *losses;
+	size_t count;
+} Cut;
+
+static void origin_done(Origin *origin)
+{
+	port_list_done(&origin->ports);
+	*origin = (Origin){0};
+}
+
+static void cut_done(Cut *cut)
+{
+	for (size_t i = 0; i < cut->count; i++) {
+		origin_done(&cut->losses[i].old);
+		origin_done(&cut->losses[i].left);
+	}
+	free(cut->losses);
+}
+
+#define _cleanup_cut_ _cleanup_(cut_done)
+
+/* ---- which conversations ------------------------------------------------------------------- */
+
+static bool origin_has(const Origin *origin, const EnforcerSession *session)
+{
+	return port_list_contains(&origin->ports, session->protocol, session->port) &&
+	       prefix_contains(&origin->source, &session->source);
+}
+
+static bool is_always_allowed(const Config *config, const Address *source)
+{
+	for (size_t i = 0; i < config->always_allow.count; i++)
+		if (prefix_contains(&config->always_allow.items[i], source))
+			return true;
+	return false;
+}
+
+/* Both lists are sorted. */
+static bool allows_the_same(const Config *a, const Config *b)
+{
+	if (a->always_allow.count != b->always_allow.count)
+		return false;
+	for (size_t i = 0; i < a->always_allow.count; i++)
+		if (prefix_compare(&a->always_allow.items[i], &b->always_allow.items[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Whether the right to SESSION was lost by somebody. */
+static bool is_lost(const Cut *cut, const EnforcerSession *session)
+{
+	if (cut->before &&
+	    port_list_contains(&cut->before->protected_ports, session->protocol, session->port) &&
+	    is_always_allowed(cut->before, &session->source))
+		return true;
+	for (size_t i = 0; i < cut->count; i++)
+		if (origin_has(&cut->losses[i].old, session) &&
+		    !origin_has(&cut->losses[i].left, session))
+			return true;
+	return false;
+}
+
+/* An EnforcerCut: what is protected, was lost, and nobody's right now. */
+static bool has_to_end(const EnforcerSession *session, void *userdata)
+{
+	const Cut *cut = userdata;
+	const SessionRules *rules = cut->rules;
+	uint32_t ifindex = address_is_link_local(&session->source) ? session->ifindex : 0;
+
+	return port_list_contains(&rules->config->protected_ports, session->protocol,
+				  session->port) &&
+	       is_lost(cut, session) && !is_always_allowed(rules->config, &session->source) &&
+	       !grant_table_covers(rules->grants, &session->source, ifindex, session->protocol,
+				   session->port);
+}
+
+static void run_cut(Sessions *sessions, Cut *cut)
+{
+	int r;
+
+	if (cut->count == 0 && !cut->before)
+		return;
+	r = enforcer_cut(sessions->enforcer, has_to_end, cut);
+	if (r > 0)
+		journal_line(LOG_LEVEL_INFO, "ended %d connections to which nobody has a right now",
+			     r);
+	/* What the kernel cannot do is the same each time. */
+	if (r < 0 && !(r == -EOPNOTSUPP && sessions->said_unable))
+		journal_line(LOG_LEVEL_WARNING,
+			     "connections to which nobody has a right now may go on: %s",
+			     enforcer_error(sessions->enforcer));
+	sessions->said_unable = sessions->said_unable || r == -EOPNOTSUPP;
+}
+
+/* Takes over OLD, and LEFT where there is any. Without memory for that, all of OLD is kept. */
+static int add_loss(Cut *cut, Origin *old, Origin *left)
+{
+	Loss *losses = reallocarray(cut->losses, cut->count + 1, sizeof(*losses));
+
+	if (!losses)
+		return -ENOMEM;
+	cut->losses = losses;
+	losses[cut->count] = (Loss){.old = *old};
+	if (left)
+		losses[cut->count].left = *left;
+	cut->count++;
+	*old = (Origin){0};
+	return 0;
+}
+
+/* ---- what is remembered -------------------------------------------------------------------- */
+
+static Party *find_party(const Sessions *sessions, const PublicKey *key)
+{
+	HashNode *node = hash_table_first(&sessions->parties, hash_table_hash(key, sizeof(*key)));
+
+	for (; node; node = hash_table_next(node)) {
+		Party *party = HASH_OBJECT(node, Party, node);
+
+		if (memcmp(&party->key, key, sizeof(*key)) == 0)
+			return party;
+	}
+	return NULL;
+}
+
+static void party_free(Party *party)
+{
+	for (size_t i = 0; i < party->count; i++)
+		origin_done(&party->origins[i]);
+	free(party);
+}
+
+/* The party of GRANT's client, made where it is missing. NULL: no memory. */
+static Party *get_party(Sessions *sessions, const Grant *grant)
+{
+	Party *party = find_party(sessions, &grant->key);
+
+	if (party)
+		return party;
+	party = calloc(1, sizeof(*party));
+	if (!party)
+		return NULL;
+	party->key = grant->key;
+	memcpy(party->name, grant->client, sizeof(party->name));
+	hash_table_insert(&sessions->parties, &party->node,
+			  hash_table_hash(&party->key, sizeof(party->key)));
+	return party;
+}
+
+/* Takes the origin at INDEX out of PARTY. */
+static Origin take_origin(Party *party, size_t index)
+{
+	Origin origin = party->origins[index];
+
+	party->count--;
+	memmove(&party->origins[index], &party->origins[index + 1],
+		(party->count - index) * sizeof(origin));
+	return origin;
+}
+
+/* The origin that GRANT belongs to, out of PARTY; an empty one if it is new. */
+static Origin take_origin_of(Party *party, const Grant *grant)
+{
+	for (size_t i = 0; i < party->count; i++) {
+		const Origin *origin = &party->origins[i];
+
+		if (prefix_compare(&origin->source, &grant->source) == 0 &&
+		    origin->ifindex == grant->ifindex)
+			return take_origin(party, i);
+	}
+	return (Origin){0};
+}
+
+/* Conversations of earlier grants for this source may be with other ports: all of them count. */
+static int extend_origin(Origin *origin, const Grant *grant)
+{
+	int r = 0;
+
+	origin->source = grant->source;
+	origin->address = grant->address;
+	origin->ifindex = grant->ifindex;
+	port_list_foreach (range, &grant->ports) {
+		r = port_list_add(&origin->ports, *range);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+static int note(Sessions *sessions, const Grant *grant, Cut *cut)
+{
+	Party *party = get_party(sessions, grant);
+	Origin origin;
+	int r = 0;
+
+	if (!party)
+		return -ENOMEM;
+	origin = take_origin_of(party, grant);
+	r = extend_origin(&origin, grant);
+	if (party->count == ARRAY_SIZE(party->origins)) {
+		Origin oldest = take_origin(party, 0);
+
+		r = add_loss(cut, &oldest, NULL) ?: r;
+		origin_done(&oldest);
+	}
+	party->origins[party->count++] = origin;
+	return r;
+}
+
+static void say_forgetful(void)
+{
+	journal_line(LOG_LEVEL_ERROR, "no memory: some connections may go on when the right to "
+				      "them is lost");
+}
+
+void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *grant)
+{
+	_cleanup_cut_ Cut cut = {.rules = rules};
+
+	if (note(sessions, grant, &cut) < 0)
+		say_forgetful();
+	run_cut(sessions, &cut);
+}
+
+/* ---- a reload ------------------------------------------------------------------------------ */
+
+/* What RULES leave PARTY of ORIGIN: 0, 1 (nothing) or -ENOMEM. */
+static int decide_origin(const SessionRules *rules, const Party *party, const Origin *origin,
+			 Origin *ret_left)
+{
+	_cleanup_decision_ Decision decision = {0};
+	const Client *client = client_set_by_key(rules->clients, &party->key);
+	const Request request = {
+		.source = origin->address,
+		.ifindex = origin->ifindex,
+		.ports = &origin->ports,
+		.now_real_usec = rules->now_real_usec,
+	};
+	int r;
+
+	if (!client || strcmp(client->name, party->name) != 0 ||
+	    decide_client(client, rules->now_real_usec) != REFUSAL_NONE)
+		return 1;
+	r = decide(rules->config, client, &request, &decision);
+	if (r != REFUSAL_NONE)
+		return r < 0 ? r : 1;
+	*ret_left = (Origin){decision.source, decision.address, decision.ifindex, decision.ports};
+	decision.ports = PORT_LIST_NULL;
+	return 0;
+}
+
+static bool origin_equal(const Origin *a, const Origin *b)
+{
+	return prefix_compare(&a->source, &b->source) == 0 && port_list_equal(&a->ports, &b->ports);
+}
+
+/* Decides the origin at INDEX anew. Whether the party still has it. */
+static bool redecide_origin(const SessionRules *rules, Party *party, size_t index, Cut *cut)
+{
+	Origin *origin = &party->origins[index], left = {0}, copy = {0};
+	int r = decide_origin(rules, party, origin, &left);
+
+	if (r == 0 && origin_equal(origin, &left)) {
+		origin_done(&left);
+		return true;
+	}
+	if (r == 0) {
+		copy = left;
+		r = port_list_copy(&left.ports, &copy.ports);
+	}
+	/* Without memory nothing is forgotten: the next reload decides it again. */
+	if (r < 0 || add_loss(cut, origin, r == 0 ? &copy : NULL) < 0) {
+		say_forgetful();
+		origin_done(&left);
+		origin_done(&copy);
+		return true;
+	}
+	if (r == 0)
+		*origin = left;
+	return r == 0;
+}
+
+static void redecide_party(Sessions *sessions, const SessionRules *rules, Party *party, Cut *cut)
+{
+	for (size_t i = 0; i < party->count;) {
+		if (redecide_origin(rules, party, i, cut))
+			i++;
+		else
+			(void)take_origin(party, i);
+	}
+	if (party->count > 0)
+		return;
+	hash_table_remove(&sessions->parties, &party->node);
+	party_free(party);
+}
+
+void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Config *before)
+{
+	_cleanup_cut_ Cut cut = {.rules = rules};
+
+	if (!allows_the_same(before, rules->config))
+		cut.before = before;
+
+	for (size_t i = 0; i < sessions->parties.bucket_count; i++) {
+		HashNode *node = sessions->parties.buckets[i], *next;
+
+		for (; node; node = next) {
+			next = node->next;
+			redecide_party(sessions, rules, HASH_OBJECT(node, Party, node), &cut);
+		}
+	}
+	run_cut(sessions, &cut);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+Sessions *sessions_new(Enforcer *enforcer)
+{
+	_cleanup_sessions_ Sessions *sessions = calloc(1, sizeof(*sessions));
+
+	if (!sessions || hash_table_init(&sessions->parties) < 0)
+		return NULL;
+	sessions->enforcer = enforcer;
+	return TAKE_PTR(sessions);
+}
+
+void sessions_free(Sessions *sessions)
+{
+	if (!sessions)
+		return;
+	for (size_t i = 0; i < sessions->parties.bucket_count; i++) {
+		while (sessions->parties.buckets[i]) {
+			Party *party = HASH_OBJECT(sessions->parties.buckets[i], Party, node);
+
+			hash_table_remove(&sessions->parties, &party->node);
+			party_free(party);
+		}
+	}
+	hash_table_done(&sessions->parties);
+	free(sessions);
+}

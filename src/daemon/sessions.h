@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may be in conversation with this host. Connections outlive their grants (KeepEstablished=),
+ * so what a client was granted is remembered behind its grants' ends, to end the conversations when
+ * the client loses the right to them.
+ */
+#pragma once
+
+#include "enforce/enforcer.h"
+#include "policy/config.h"
+#include "policy/grant-table.h"
+
+/* Sources that are remembered of one client. */
+#define SESSIONS_PER_CLIENT_MAX 32
+
+typedef struct Sessions Sessions;
+
+/* Borrows ENFORCER. NULL: no memory. */
+Sessions *sessions_new(Enforcer *enforcer);
+void sessions_free(Sessions *sessions);
+DEFINE_CLEANUP(Sessions, sessions_free)
+#define _cleanup_sessions_ _cleanup_(sessions_freep)
+
+/* What the right to a conversation follows from; borrowed. */
+typedef struct SessionRules {
+	const Config *config;
+	const ClientSet *clients;
+	const GrantTable *grants;
+	uint64_t now_real_usec;
+} SessionRules;
+
+/*
+ * Remembers that GRANT's client has it. Conversations from the client's oldest source end where
+ * that is one too many, unless a grant or prefix of RULES allows them.
+ */
+void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *grant);
+
+/*
+ * After a reload: decides anew what every client may have, by RULES, and ends the conversations
+ * that are not allowed any more, as well as those from prefixes that BEFORE always allowed. Those
+ * that a live grant or an allowed prefix covers stay, whoever has begun them.
+ */
+void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Config *before);
