@@ -28,14 +28,13 @@ def test_before_the_network():
 
 
 def test_before_the_bus():
-    """A network that comes up before sysinit.target found it running, and no D-Bus yet."""
+    """
+    A network that comes up before sysinit.target found it running, and no D-Bus yet.
+    Had it closed an ordering cycle, systemd would have left something of that out.
+    """
     states = pathlib.Path("/run/early-network").read_text().split()
     assert states == ["active", "inactive"]
     assert reached("spaled.service") < reached("dbus.socket")
-
-
-def test_no_ordering_cycle():
-    assert "ordering cycle" not in run("journalctl", "--boot", "--no-pager").stdout
 
 
 def test_everything_is_in_the_prefix():
