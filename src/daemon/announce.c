@@ -109,3 +109,31 @@ void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, con
 			      .detail = refusal_meaning(refusal),
 		      });
 }
+
+void announce_denied(const struct spale_event *event, bool log_only)
+{
+	static const char *const reasons[SPALE_REASON_COUNT] = {
+#define REASON_TEXT(name, text, verdict) [SPALE_REASON_##name] = text,
+		SPALE_REASONS(REASON_TEXT)
+#undef REASON_TEXT
+	};
+	char source[ADDRESS_TEXT_MAX], interface[IF_NAMESIZE], detail[64];
+	_cleanup_port_list_ PortList list = PORT_LIST_NULL;
+	_cleanup_free_ char *ports = NULL;
+	Address address;
+
+	memcpy(address.bytes, event->source, sizeof(address.bytes));
+	if (port_list_add(&list, (PortRange){event->protocol, event->port, event->port}) == 0)
+		ports = port_list_format(&list);
+	snprintf(detail, sizeof(detail), "%" PRIu64 " %s%s", (uint64_t)event->count,
+		 event->count == 1 ? "packet" : "packets", log_only ? ", passed: log-only" : "");
+	journal_event(JOURNAL_ACCESS_DENIED,
+		      &(JournalFields){
+			      .source = address_format(&address, source),
+			      .ports = ports,
+			      .reason = event->reason < SPALE_REASON_COUNT ? reasons[event->reason]
+									   : NULL,
+			      .interface = if_indextoname(event->ifindex, interface),
+			      .detail = detail,
+		      });
+}

@@ -32,5 +32,8 @@ void announce_accepted(const struct spale_knock *knock, const Grant *grant,
 void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, const char *client,
 		      Refusal refusal, uint64_t now_mono_ns);
 
+/* A packet that was denied, as the kernel samples them. LOG_ONLY: it passed all the same. */
+void announce_denied(const struct spale_event *event, bool log_only);
+
 /* Says how many lines were left out, once their second is over. When to call again. */
 uint64_t announce_flush(AnnounceLimit *limit, uint64_t now_mono_ns);

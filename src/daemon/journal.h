@@ -31,6 +31,7 @@
 	X(GRANT_EXTENDED, "grant extended", INFO)                                                  \
 	X(GRANT_REVOKED, "grant revoked", INFO)                                                    \
 	X(GRANT_EXPIRED, "grant expired", INFO)                                                    \
+	X(ACCESS_DENIED, "access denied", INFO)                                                    \
 	X(CLIENT_REFUSED, "client refused", WARNING)                                               \
 	X(INTERFACE_ATTACHED, "interface attached", INFO)                                          \
 	X(INTERFACE_LOST, "interface lost", WARNING)

@@ -219,6 +219,13 @@ void manager_knock(const struct spale_knock *knock, void *userdata)
 				 now_mono_ns);
 }
 
+void manager_denied(const struct spale_event *event, void *userdata)
+{
+	const Manager *manager = userdata;
+
+	announce_denied(event, manager->config->log_only);
+}
+
 /* ---- expiry -------------------------------------------------------------------------------- */
 
 /* Removes what has ended at NOW, EXPIRE_BATCH grants at most. Whether that was all. */

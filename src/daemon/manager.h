@@ -54,6 +54,9 @@ int manager_interfaces_changed(Manager *manager);
 /* Judges one knock that the kernel handed up; an EnforcerKnock. */
 void manager_knock(const struct spale_knock *knock, void *manager);
 
+/* Hears of one packet that the kernel denied; an EnforcerEvent. */
+void manager_denied(const struct spale_event *event, void *manager);
+
 /*
  * Removes what has ended, does what is due with interfaces, and says when to call again:
  * *RET_NEXT_MONO_NS, SPALE_NEVER_NS for never; a time that is past means at once. Makes up for a

@@ -160,6 +160,22 @@ static int on_knocks(sd_event_source *source, int fd, uint32_t revents, void *us
 	return expire(service);
 }
 
+static int on_denied(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	Service *service = userdata;
+	Enforcer *enforcer = manager_enforcer(service->manager);
+	int r;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	r = enforcer_consume_events(enforcer, manager_denied, service->manager);
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR, "denied attempts cannot be read: %s",
+			     enforcer_error(enforcer));
+	return r < 0 ? r : 0;
+}
+
 static int on_interfaces(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	Service *service = userdata;
@@ -356,18 +372,27 @@ static int add_clocks(Service *service)
 			       service);
 }
 
-/* Knocks come last: neither expiry nor signals wait for them. */
-static int add_knocks(Service *service)
+/* Has HANDLER called, when nothing else is to be done, while FD is readable. */
+static int add_idle(Service *service, int fd, sd_event_io_handler_t handler)
 {
 	_cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
-	int fd = enforcer_knock_fd(manager_enforcer(service->manager)), r;
+	int r;
 
 	if (fd < 0)
 		return fd;
-	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, on_knocks, service);
+	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, handler, service);
 	if (r >= 0)
 		r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
 	return r < 0 ? r : sd_event_source_set_floating(source, true);
+}
+
+/* What strangers send comes last: neither expiry nor signals wait for it. */
+static int add_packets(Service *service)
+{
+	Enforcer *enforcer = manager_enforcer(service->manager);
+	int r = add_idle(service, enforcer_knock_fd(enforcer), on_knocks);
+
+	return r < 0 ? r : add_idle(service, enforcer_event_fd(enforcer), on_denied);
 }
 
 /* Before knocks: an interface that appears is open until it is attached. */
@@ -407,7 +432,7 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	if (r >= 0)
 		r = add_clocks(service);
 	if (r >= 0)
-		r = add_knocks(service);
+		r = add_packets(service);
 	if (r >= 0)
 		r = add_interfaces(service);
 	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */

@@ -30,9 +30,11 @@ typedef struct EbpfEnforcer {
 	KeySet client_keys;   /* in force */
 	PrefixUse use;
 	Instances instances;
+	struct ring_buffer *events;
 
-	/* During consume_knocks() */
-	EnforcerKnock callback;
+	/* During consume_knocks() or consume_events() */
+	EnforcerKnock on_knock;
+	EnforcerEvent on_event;
 	void *userdata;
 	int consumed;
 } EbpfEnforcer;
@@ -292,9 +294,10 @@ static int ebpf_consume_changes(Enforcer *enforcer)
 	       (changed & NETLINK_CHANGED_ADDRESSES ? ENFORCER_ADDRESSES_CHANGED : 0);
 }
 
-/* ---- knocks ------------------------------------------------------------------------------ */
+/* ---- knocks and events
+ * ------------------------------------------------------------------------------ */
 
-static int on_record(void *userdata, void *record, size_t size)
+static int on_knock_record(void *userdata, void *record, size_t size)
 {
 	EbpfEnforcer *ebpf = userdata;
 	const struct spale_knock *knock = record;
@@ -302,7 +305,7 @@ static int on_record(void *userdata, void *record, size_t size)
 	if (size != sizeof(*knock) || knock->length > sizeof(knock->data))
 		return -EPROTO;
 	ebpf->consumed++;
-	ebpf->callback(knock, ebpf->userdata);
+	ebpf->on_knock(knock, ebpf->userdata);
 	/* The record is consumed all the same; others stay and keep the descriptor readable. */
 	return ebpf->consumed < KNOCKS_AT_ONCE ? 0 : -EAGAIN;
 }
@@ -316,13 +319,44 @@ static int ebpf_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void 
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
 
-	ebpf->callback = callback;
+	ebpf->on_knock = callback;
 	ebpf->userdata = userdata;
 	ebpf->consumed = 0;
 
 	int result = ring_buffer__consume(ebpf->knocks);
 	if (result < 0 && result != -EAGAIN)
 		return enforcer_fail(enforcer, result, "cannot read knocks from the kernel: %s",
+				     strerror(-result));
+	return ebpf->consumed;
+}
+
+static int on_event_record(void *userdata, void *record, size_t size)
+{
+	EbpfEnforcer *ebpf = userdata;
+
+	if (size != sizeof(struct spale_event))
+		return -EPROTO;
+	ebpf->consumed++;
+	ebpf->on_event(record, ebpf->userdata);
+	return 0;
+}
+
+static int ebpf_event_fd(Enforcer *enforcer)
+{
+	return ring_buffer__epoll_fd(ebpf_of(enforcer)->events);
+}
+
+static int ebpf_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+
+	ebpf->on_event = callback;
+	ebpf->userdata = userdata;
+	ebpf->consumed = 0;
+
+	int result = ring_buffer__consume(ebpf->events);
+	if (result < 0)
+		return enforcer_fail(enforcer, result, "cannot read events from the kernel: %s",
 				     strerror(-result));
 	return ebpf->consumed;
 }
@@ -335,6 +369,7 @@ static void ebpf_free(Enforcer *enforcer)
 
 	instances_done(&ebpf->instances);
 	ring_buffer__free(ebpf->knocks);
+	ring_buffer__free(ebpf->events);
 	closep(&ebpf->changes_fd);
 	if (ebpf->maps.ports)
 		munmap(ebpf->maps.ports, sizeof(*ebpf->maps.ports));
@@ -359,6 +394,8 @@ static const EnforcerOps ebpf_ops = {
 	.consume_changes = ebpf_consume_changes,
 	.knock_fd = ebpf_knock_fd,
 	.consume_knocks = ebpf_consume_knocks,
+	.event_fd = ebpf_event_fd,
+	.consume_events = ebpf_consume_events,
 };
 
 static int open_maps(EbpfEnforcer *ebpf)
@@ -391,10 +428,13 @@ static int open_maps(EbpfEnforcer *ebpf)
 				     strerror(errno));
 	ebpf->maps.ports = ports;
 
-	ebpf->knocks = ring_buffer__new(program_maps_fd(ebpf->program_maps, "knocks"), on_record,
-					ebpf, NULL);
-	if (!ebpf->knocks)
-		return enforcer_fail(&ebpf->base, -errno, "cannot map the ring of knocks: %s",
+	ebpf->knocks = ring_buffer__new(program_maps_fd(ebpf->program_maps, "knocks"),
+					on_knock_record, ebpf, NULL);
+	if (ebpf->knocks)
+		ebpf->events = ring_buffer__new(program_maps_fd(ebpf->program_maps, "events"),
+						on_event_record, ebpf, NULL);
+	if (!ebpf->events)
+		return enforcer_fail(&ebpf->base, -errno, "cannot map a ring of the kernel's: %s",
 				     strerror(errno));
 	return 0;
 }

@@ -90,3 +90,13 @@ int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *us
 {
 	return enforcer->ops->consume_knocks(enforcer, callback, userdata);
 }
+
+int enforcer_event_fd(Enforcer *enforcer)
+{
+	return enforcer->ops->event_fd(enforcer);
+}
+
+int enforcer_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
+{
+	return enforcer->ops->consume_events(enforcer, callback, userdata);
+}

@@ -36,6 +36,9 @@ typedef struct EnforcerSession {
 /* Whether SESSION has to end. */
 typedef bool (*EnforcerCut)(const EnforcerSession *session, void *userdata);
 
+/* Called for each sampled packet that was denied. The record is valid during the call only. */
+typedef void (*EnforcerEvent)(const struct spale_event *event, void *userdata);
+
 /* An interface of this network namespace. */
 typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
@@ -71,6 +74,8 @@ typedef struct EnforcerOps {
 	int (*consume_changes)(Enforcer *enforcer);
 	int (*knock_fd)(Enforcer *enforcer);
 	int (*consume_knocks)(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
+	int (*event_fd)(Enforcer *enforcer);
+	int (*consume_events)(Enforcer *enforcer, EnforcerEvent callback, void *userdata);
 } EnforcerOps;
 
 /* First member of every implementation. */
@@ -158,3 +163,9 @@ int enforcer_knock_fd(Enforcer *enforcer);
  * readable. Returns how many, or a negative errno.
  */
 int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
+
+/* Descriptor that polls readable when events wait; owned by the enforcer. */
+int enforcer_event_fd(Enforcer *enforcer);
+
+/* Hands over the events that wait. Returns how many, or a negative errno. */
+int enforcer_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata);

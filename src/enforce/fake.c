@@ -261,6 +261,18 @@ static int fake_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void 
 	return fake_fail(fake_of(enforcer));
 }
 
+static int fake_event_fd(Enforcer *enforcer)
+{
+	return enforcer_fail(enforcer, -EOPNOTSUPP, "nothing is denied here");
+}
+
+static int fake_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
+{
+	(void)callback;
+	(void)userdata;
+	return fake_fail(fake_of(enforcer));
+}
+
 static const EnforcerOps fake_ops = {
 	.free = fake_free,
 	.set_policy = fake_set_policy,
@@ -276,6 +288,8 @@ static const EnforcerOps fake_ops = {
 	.consume_changes = fake_consume_changes,
 	.knock_fd = fake_knock_fd,
 	.consume_knocks = fake_consume_knocks,
+	.event_fd = fake_event_fd,
+	.consume_events = fake_consume_events,
 };
 
 FakeEnforcer *fake_enforcer_new(void)

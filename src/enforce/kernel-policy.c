@@ -238,6 +238,7 @@ static int make_settings(Enforcer *report, const Config *config, const PrefixUse
 	if (__builtin_mul_overflow(half_interval_ns, 2, &half_interval_ns))
 		half_interval_ns = BURST_MAX_NS;
 	settings->total_rate[SPALE_TOTAL_FORMAT1] = make_total_rate(half_interval_ns);
+	settings->event_rate = make_rate(config->denied_interval_ns, 1);
 	return 0;
 }
 

@@ -29,6 +29,9 @@ const GrammarKey config_keys[] = {
 	 .fallback = "", .legacy = {"ALWAYS_ALLOW"}},
 	{"Protect", "LogOnly", &grammar_bool, "yes or no", AT(log_only), .fallback = "no",
 	 .legacy = {"LOG_ONLY"}},
+	{"Protect", "LogDenied", &grammar_no_rate, "a rate from 1/h to 10/s such as 1/10s, or no",
+	 AT(denied_interval_ns), .min = NSEC_PER_SEC / 10, .max = LONGEST_RATE,
+	 .fallback = "1/10s"},
 
 	{"Knock", "Ports", &grammar_udp_ports, "UDP ports such as 62201 or 62201/udp",
 	 AT(knock_ports), .legacy = {"LISTEN_PORT"}, .option = "-S"},

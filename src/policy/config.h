@@ -75,6 +75,8 @@ typedef struct Config {
 	bool keep_established; /* connections outlive their grants */
 	PrefixList always_allow;
 	bool log_only;
+	uint64_t denied_interval_ns; /* LogDenied=: one event for each source in this time; 0: none
+				      */
 
 	/* [Knock] */
 	PortList knock_ports; /* UDP only */

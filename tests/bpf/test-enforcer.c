@@ -286,6 +286,54 @@ static void test_many_knocks_come_in_portions(void **state)
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
 }
 
+/* ---- events ------------------------------------------------------------------------------ */
+
+typedef struct Denied {
+	size_t count;
+	struct spale_event last;
+} Denied;
+
+static void on_event(const struct spale_event *event, void *userdata)
+{
+	Denied *denied = userdata;
+
+	denied->count++;
+	denied->last = *event;
+}
+
+/* Of packets to a protected port one is told, and nothing of it wakes who waits for knocks. */
+static void test_denied_attempts_are_told(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer();
+	_cleanup_config_ Config *config = help_config();
+	struct pollfd events = {.fd = enforcer_event_fd(enforcer), .events = POLLIN};
+	struct pollfd knocks = {.fd = enforcer_knock_fd(enforcer), .events = POLLIN};
+	Denied denied = {0};
+	Address source;
+
+	(void)state;
+	config->denied_interval_ns = 3600 * NSEC_PER_SEC;
+	assert_done(enforcer, enforcer_set_policy(enforcer, config));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_int_equal(enforcer_consume_events(enforcer, on_event, &denied), 0);
+
+	for (size_t i = 0; i < 3; i++)
+		help_send_udp("far", HELP_UDP_PORT, "x", 1);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 3), 3);
+	assert_int_equal(poll(&events, 1, 2000), 1);
+	assert_int_equal(enforcer_consume_events(enforcer, on_event, &denied), 1);
+	assert_int_equal(denied.count, 1);
+	assert_int_equal(denied.last.count, 1);
+	assert_int_equal(denied.last.port, HELP_UDP_PORT);
+	assert_int_equal(denied.last.protocol, IPPROTO_UDP);
+	assert_int_equal(denied.last.reason, SPALE_REASON_DENIED);
+	assert_int_equal(denied.last.ifindex, if_nametoindex("near"));
+	assert_int_equal(address_parse("192.0.2.2", &source), 0);
+	assert_memory_equal(denied.last.source, source.bytes, sizeof(source.bytes));
+	assert_int_equal(poll(&events, 1, 0), 0);
+	assert_int_equal(poll(&knocks, 1, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_failed_changes_are_taken_back),
 		cmocka_unit_test(test_knock_is_handed_up),
 		cmocka_unit_test(test_many_knocks_come_in_portions),
+		cmocka_unit_test(test_denied_attempts_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);

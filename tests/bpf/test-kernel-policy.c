@@ -57,6 +57,7 @@ static void test_policy_reaches_the_maps(void **state)
 
 	(void)state;
 	config->log_only = true;
+	config->denied_interval_ns = 10 * NSEC_PER_SEC;
 	config->knock_any6 = false;
 	config->prefix4 = 24;
 	assert_done(enforcer, enforcer_set_policy(enforcer, config));
@@ -86,6 +87,8 @@ static void test_policy_reaches_the_maps(void **state)
 	assert_int_equal(settings.total_rate[SPALE_TOTAL_ALL].burst_ns, NSEC_PER_SEC / 4);
 	assert_int_equal(settings.total_rate[SPALE_TOTAL_FORMAT1].interval_ns, NSEC_PER_SEC / 1000);
 	assert_int_equal(settings.total_rate[SPALE_TOTAL_FORMAT1].burst_ns, NSEC_PER_SEC / 4);
+	assert_int_equal(settings.event_rate.interval_ns, 10 * NSEC_PER_SEC);
+	assert_int_equal(settings.event_rate.burst_ns, 10 * NSEC_PER_SEC);
 }
 
 static void test_slow_rates_keep_a_burst(void **state)

@@ -110,6 +110,12 @@ def test_knocks_and_grants(outside, alice, since):
               interface="eth0", detail=any)
 
 
+def test_denied_attempts(outside, since):
+    assert outside.is_kept_from(services.TCP)
+    since.one("ACCESS_DENIED", source=outside.source("ipv4"), ports=PORTS, reason="denied",
+              interface="eth0", detail="1 packet")
+
+
 def test_expiry(outside, alice, since):
     machine.write_configuration(extra="[Grant]\nIdle=1s\nGrace=0\n")
     systemctl("reload", "spaled")
@@ -144,7 +150,7 @@ def test_every_entry_is_explained():
     said = {NAMES[entry["MESSAGE_ID"]] for entry in entries() if "MESSAGE_ID" in entry}
     assert said >= {"STARTED", "STOPPED", "RELOADED", "RELOAD_FAILED", "KNOCK_ACCEPTED",
                     "KNOCK_REFUSED", "GRANT_ADDED", "GRANT_EXTENDED", "GRANT_REVOKED",
-                    "GRANT_EXPIRED", "CLIENT_REFUSED", "INTERFACE_ATTACHED"}
+                    "GRANT_EXPIRED", "CLIENT_REFUSED", "INTERFACE_ATTACHED", "ACCESS_DENIED"}
     for event in said:
         text = run("journalctl", "--boot", "--catalog", "--no-pager", f"MESSAGE_ID={IDS[event]}",
                    "SYSLOG_IDENTIFIER=spaled").stdout

@@ -215,7 +215,7 @@ static void test_show_defaults(void **state)
 	assert_string_equal(text, "[Protect]\nInterfaces=eth0\n# f:2\nMode=tc\n# default\n"
 				  "Ports=22/tcp\n# f:3\nScope=local\n# default\n"
 				  "KeepEstablished=yes\n# default\nAlwaysAllow=\n"
-				  "# default\nLogOnly=no\n# default\n\n"
+				  "# default\nLogOnly=no\n# default\nLogDenied=1/10s\n# default\n\n"
 				  "[Knock]\nPorts=62201\n# f:5\nAddresses=any\n# default\n"
 				  "Formats=1\n# default\nRateLimit=3/s\n# default\nRateBurst=10\n"
 				  "# default\nTotalRateLimit=2000/s\n# default\n"

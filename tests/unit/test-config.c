@@ -39,6 +39,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->scope, SCOPE_LOCAL);
 	assert_true(config->keep_established);
 	assert_false(config->log_only);
+	assert_int_equal(config->denied_interval_ns, 10 * NSEC_PER_SEC);
 	assert_ports(&config->knock_ports, "62201/udp");
 	assert_addresses(config, true, true, "");
 	assert_int_equal(config->source_interval_ns, NSEC_PER_SEC / 3);
@@ -73,7 +74,8 @@ static void test_everything(void **state)
 	_cleanup_making_ Making making = make(
 		"[Protect]\nInterfaces=eth0, wg* ens[0-9]\nMode=XDP\nPorts=22 8000-8010/udp\n"
 		"Scope=All\nKeepEstablished=no\nAlwaysAllow=192.0.2.7 2001:db8::/32\nLogOnly=yes\n"
-		"[Knock]\nPorts=62201/udp,443\nAddresses=198.51.100.1 2001:db8::1\nFormats=1\n"
+		"LogDenied=2/min\n[Knock]\nPorts=62201/udp,443\nAddresses=198.51.100.1 "
+		"2001:db8::1\nFormats=1\n"
 		"RateLimit=100/min\nRateBurst=5\nTotalRateLimit=500/s\n"
 		"ServerKey=server.key /run/old.key\nClientsDirectory=/srv/spale clients\n"
 		"[Grant]\nIdle=90\nGrace=0\nLifetime=1h 30min\nPrefix4=24\nPrefix6=64\n"
@@ -89,6 +91,7 @@ static void test_everything(void **state)
 	assert_int_equal(config->scope, SCOPE_ALL);
 	assert_false(config->keep_established);
 	assert_true(config->log_only);
+	assert_int_equal(config->denied_interval_ns, MIN / 2);
 	assert_ports(&config->knock_ports, "443/udp 62201/udp");
 	assert_addresses(config, false, false, "198.51.100.1 2001:db8::1");
 	assert_int_equal(config->source_interval_ns, MIN / 100);
@@ -140,6 +143,12 @@ static void test_refused_in_protect(void **state)
 		       "AlwaysAllow= cannot take \"example.org\"" PREFIXES);
 	assert_refused("Protect", "LogOnly=maybe",
 		       "LogOnly= cannot take \"maybe\"; it takes yes or no");
+	assert_refused("Protect", "LogDenied=11/s",
+		       "LogDenied= cannot take \"11/s\"; it takes a rate from 1/h to 10/s such as "
+		       "1/10s, or no");
+	assert_refused("Protect", "LogDenied=yes",
+		       "LogDenied= cannot take \"yes\"; it takes a rate from 1/h to 10/s such as "
+		       "1/10s, or no");
 }
 
 #define KNOCK_PORTS "; it takes UDP ports such as 62201 or 62201/udp"

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <spale/message-ids.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -258,12 +259,38 @@ static void test_limit(void **data)
 	assert_string_equal(end(), "90 more knocks were refused\n");
 }
 
+static void test_denied(void **data)
+{
+	struct spale_event event = {
+		.source = {0x20, 0x01, 0x0d, 0xb8, [15] = 7},
+		.count = 1,
+		.ifindex = 1,
+		.port = 22,
+		.protocol = IPPROTO_TCP,
+		.reason = SPALE_REASON_DENIED,
+	};
+
+	(void)data;
+	begin();
+	announce_denied(&event, false);
+	event.count = 12;
+	event.protocol = IPPROTO_UDP;
+	event.reason = SPALE_REASON_ENDED;
+	announce_denied(&event, true);
+	assert_string_equal(end(),
+			    "access denied: source=2001:db8::7 ports=\"22/tcp\" reason=denied "
+			    "interface=lo (1 packet)\n"
+			    "access denied: source=2001:db8::7 ports=\"22/udp\" reason=grant-ended "
+			    "interface=lo (12 packets, passed: log-only)\n");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_event),    TEST(test_escapes),     TEST(test_levels), TEST(test_entry),
-		TEST(test_priority), TEST(test_diagnostics), TEST(test_time),	TEST(test_limit),
+		TEST(test_event), TEST(test_escapes),  TEST(test_levels),
+		TEST(test_entry), TEST(test_priority), TEST(test_diagnostics),
+		TEST(test_time),  TEST(test_limit),    TEST(test_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
