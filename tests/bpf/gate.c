@@ -111,6 +111,7 @@ void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind ki
 	gate->allow6 = map_fd(gate, "allow6");
 	gate->clients = map_fd(gate, "clients");
 	gate->knock_addrs = map_fd(gate, "knock_addrs");
+	gate->vlans = map_fd(gate, "vlans");
 	gate->seen = map_fd(gate, "seen");
 	gate->buckets = map_fd(gate, "buckets");
 	gate->totals = map_fd(gate, "totals");
@@ -223,6 +224,7 @@ void gate_reset(Gate *gate)
 	gate_empty(gate->allow6, sizeof(struct spale_allow6_key));
 	gate_empty(gate->clients, 32);
 	gate_empty(gate->knock_addrs, 16);
+	gate_empty(gate->vlans, sizeof(struct spale_vlan_key));
 	gate_empty(gate->seen, sizeof(struct spale_seen_key));
 	gate_empty(gate->buckets, 16);
 	gate_empty(gate->attempts, 16);

@@ -30,7 +30,7 @@ typedef struct Gate {
 	struct tag_tc *tagger; /* TC: pushes a tag, then runs the program */
 	bool xdp;
 	uint32_t ifindex; /* that frames arrive on; lo at first */
-	int ports, settings, grants, allow4, allow6, clients, knock_addrs;
+	int ports, settings, grants, allow4, allow6, clients, knock_addrs, vlans;
 	int seen, buckets, totals, knocks, attempts, events, counters;
 } Gate;
 

@@ -43,17 +43,19 @@ int main(void)
 	rows_run(&bench, parse_rows, parse_row_count);
 	rows_run(&bench, bounds_rows, bounds_row_count);
 	rows_run(&bench, decide_rows, decide_row_count);
+	rows_run(&bench, host_rows, host_row_count);
 	rows_run(&bench, knock_rows, knock_row_count);
 	bounds_run(&bench);
 	policy_run(&bench);
+	sockets_run(&bench);
 	knocks_run(&bench);
 	events_run(&bench);
 	devices_run(&bench);
 
 	check(gate_is_tidy(&bench.tc) && gate_is_tidy(&bench.xdp) && gate_is_tidy(&bench.bare),
 	      "something was counted in another slot");
-	printf("%zu rows\n",
-	       parse_row_count + bounds_row_count + decide_row_count + knock_row_count);
+	printf("%zu rows\n", parse_row_count + bounds_row_count + decide_row_count +
+				     host_row_count + knock_row_count);
 	gate_close(&bench.tc);
 	gate_close(&bench.xdp);
 	gate_close(&bench.bare);

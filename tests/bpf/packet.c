@@ -80,7 +80,7 @@ static void put_link(struct packet *packet, const struct shape *shape, enum spal
 	put(packet, macs, sizeof(macs));
 	for (size_t i = 0; i < 4 && shape->tags[i]; i++) {
 		put16(packet, shape->tags[i]);
-		put16(packet, 0);
+		put16(packet, shape->vids[i]);
 	}
 	if (shape->ethertype)
 		put16(packet, shape->ethertype);

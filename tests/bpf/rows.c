@@ -115,13 +115,33 @@ static void put_allowed(Gate *gate, const char *text)
 	}
 }
 
-static void set_up(Gate *gate, const struct row *row, enum mode mode)
+static uint32_t interface_of(const struct bench *bench, enum row_interface interface)
+{
+	return interface == OTHER_INTERFACE ? bench->second : bench->first;
+}
+
+static void put_vlans(Gate *gate, const struct bench *bench, const struct row *row)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct row_vlan *vlan = &row->vlans[i];
+		struct spale_vlan_key key = {.ifindex = interface_of(bench, vlan->on),
+					     .tag = (uint32_t)vlan->tpid << 16 | vlan->vid};
+		uint32_t is = interface_of(bench, vlan->is);
+
+		if (vlan->tpid)
+			gate_put(gate->vlans, &key, &is);
+	}
+}
+
+static void set_up(Gate *gate, const struct bench *bench, const struct row *row, enum mode mode)
 {
 	struct spale_settings settings = gate_settings();
 	uint32_t one = 1;
 
 	gate_reset(gate);
 	gate_put(gate->clients, knock_payload, &one);
+	put_vlans(gate, bench, row);
+	settings.flags |= row->flags;
 	if (row->lengths[0] || row->lengths[1]) {
 		for (int family = 0; family < SPALE_FAMILIES; family++)
 			row_set_lengths(&settings, family, row->lengths);
@@ -177,7 +197,7 @@ static void run_mode(struct bench *bench, Gate *gate, const struct row *row,
 	if (mode == TO_OPEN_PORT)
 		shape.port = OPEN_PORT;
 
-	set_up(gate, row, mode);
+	set_up(gate, bench, row, mode);
 	for (int i = 0; i < (mode == WITH_GRANT ? 1 : 2); i++)
 		if (granted[i].present)
 			last[i] = row_put_grant(gate, bench, &granted[i], &shape, family);

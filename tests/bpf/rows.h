@@ -58,6 +58,13 @@ struct row_grant {
 	enum row_last last; /* what must become of last_mono_ns */
 };
 
+/* A VLAN on an interface, whose own interface is given in the same way. */
+struct row_vlan {
+	enum row_interface on, is;
+	uint16_t tpid;
+	uint16_t vid;
+};
+
 struct row {
 	const char *name;
 	struct shape shape;
@@ -67,6 +74,8 @@ struct row {
 	unsigned int lengths[SPALE_MASKS]; /* prefix lengths in use; none: 128 */
 	const char *allowed;		   /* an always-allowed prefix */
 	bool list_unflagged;		   /* which the settings say is not there */
+	unsigned int flags;		   /* besides the usual ones: enum spale_setting_flag */
+	struct row_vlan vlans[2];	   /* what map "vlans" holds */
 	uint16_t metadata_tag;		   /* TPID of a VLAN tag in the skb's metadata */
 };
 
@@ -82,6 +91,8 @@ extern const struct row bounds_rows[];
 extern const size_t bounds_row_count;
 extern const struct row decide_rows[];
 extern const size_t decide_row_count;
+extern const struct row host_rows[];
+extern const size_t host_row_count;
 extern const struct row knock_rows[];
 extern const size_t knock_row_count;
 
@@ -90,6 +101,7 @@ void rows_run(struct bench *bench, const struct row *rows, size_t count);
 /* Sequences. Each calls check() for what it finds. */
 void bounds_run(struct bench *bench);  /* packets that end anywhere, headers far behind */
 void policy_run(struct bench *bench);  /* sets of ports, time, segments */
+void sockets_run(struct bench *bench); /* what the host's sockets keep */
 void knocks_run(struct bench *bench);  /* repetitions, limits, the ring */
 void events_run(struct bench *bench);  /* denied attempts: which, when, how often */
 void devices_run(struct bench *bench); /* frames from real devices */
