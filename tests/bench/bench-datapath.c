@@ -54,6 +54,7 @@ struct subject {
 	unsigned int grants;
 	unsigned int allowed; /* prefixes */
 	double bar;	      /* nanoseconds; 0: none */
+	unsigned int flags;   /* enum spale_setting_flag, besides the usual ones */
 	bool renewed;	      /* the number in the knock is another one for each packet */
 };
 
@@ -65,6 +66,22 @@ static const struct subject subjects[] = {
 	 .bar = 6},
 	{"ARP", {.ethertype = 0x0806}, SPALE_REASON_UNPROTECTED},
 	{"TCP, denied", {.tcp_flags = TCP_SYN}, SPALE_REASON_DENIED, .bar = 60},
+	{"TCP, denied, SYN, keep established",
+	 {.tcp_flags = TCP_SYN},
+	 SPALE_REASON_DENIED,
+	 .flags = SPALE_KEEP_ESTABLISHED},
+	{"TCP, denied, scope local",
+	 {.tcp_flags = TCP_SYN},
+	 SPALE_REASON_DENIED,
+	 .flags = SPALE_SCOPE_LOCAL},
+	{"TCP, denied, both",
+	 {.tcp_flags = TCP_SYN},
+	 SPALE_REASON_DENIED,
+	 .flags = SPALE_KEEP_ESTABLISHED | SPALE_SCOPE_LOCAL},
+	{"UDP, denied, both",
+	 {.protocol = IPPROTO_UDP},
+	 SPALE_REASON_DENIED,
+	 .flags = SPALE_KEEP_ESTABLISHED | SPALE_SCOPE_LOCAL},
 	{"TCP, granted, 1 grant", {.tcp_flags = TCP_ACK}, SPALE_REASON_GRANTED, 1, .bar = 60},
 	{"TCP, granted, 1,000 grants",
 	 {.tcp_flags = TCP_ACK},
@@ -217,6 +234,7 @@ static void set_up(struct trial *trial, int kind, const struct subject *subject,
 	gate_put(trial->gate.clients, client, &one);
 
 	settings.flags |= subject->allowed ? SPALE_ALLOW4 | SPALE_ALLOW6 : 0;
+	settings.flags |= subject->flags;
 	/* Limits that are looked at and never reached. */
 	settings.source_rate = (struct spale_rate){1, 1ULL << 60};
 	settings.total_rate[SPALE_TOTAL_ALL] = settings.source_rate;
