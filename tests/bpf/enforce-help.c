@@ -61,7 +61,7 @@ Enforcer *help_enforcer(void)
 	_cleanup_free_ char *message = NULL;
 	Enforcer *enforcer = NULL;
 
-	if (ebpf_enforcer_new(&enforcer, &message) < 0)
+	if (ebpf_enforcer_new(NULL, &enforcer, &message) < 0)
 		fail_msg("%s", message);
 	return enforcer;
 }
@@ -90,6 +90,7 @@ Config *help_config(void)
 	assert_int_equal(port_list_add(&config->knock_ports,
 				       (PortRange){IPPROTO_UDP, HELP_KNOCK_PORT, HELP_KNOCK_PORT}),
 			 0);
+	config->scope = SCOPE_ALL;
 	config->knock_any4 = config->knock_any6 = true;
 	config->source_interval_ns = NSEC_PER_SEC / 3;
 	config->source_burst = 10;

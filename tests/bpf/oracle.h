@@ -5,7 +5,7 @@
  *
  * It shares nothing with bpf/ but the names of the reasons. Whoever changes it does so from the
  * requirement, never from the programs: two opinions are worth something only while they are two.
- * Ethernet; scope "all"; knocks of format 1.
+ * Ethernet; a host without sockets and routes; knocks of format 1.
  */
 #pragma once
 

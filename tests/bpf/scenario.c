@@ -271,6 +271,11 @@ static void apply_settings(const Oracle *oracle, Gate *gate)
 			 (oracle->knock_any4 ? SPALE_KNOCK_ANY4 : 0) |
 			 (oracle->knock_any6 ? SPALE_KNOCK_ANY6 : 0) |
 			 (oracle->format1 ? SPALE_KNOCK_FORMAT1 : 0);
+	/* Here is no socket and no route, so these must change nothing. */
+	if (oracle->now_ns / 2 % 2)
+		settings.flags |= SPALE_KEEP_ESTABLISHED;
+	if (oracle->now_ns / 4 % 2)
+		settings.flags |= SPALE_SCOPE_LOCAL;
 	for (size_t i = 0; i < oracle->allowed_count; i++)
 		settings.flags |= oracle->allowed[i].address.ipv4 ? SPALE_ALLOW4 : SPALE_ALLOW6;
 	for (size_t i = 0; i < SPALE_MASKS; i++) {

@@ -144,6 +144,16 @@ static void test_second_policy_is_a_difference(void **state)
 	assert_done(enforcer, enforcer_set_policy(enforcer, first));
 	assert_int_equal(help_settings().flags,
 			 SPALE_ALLOW4 | SPALE_ALLOW6 | SPALE_KNOCK_ANY6 | SPALE_KNOCK_FORMAT1);
+	first->scope = SCOPE_LOCAL;
+	assert_done(enforcer, enforcer_set_policy(enforcer, first));
+	assert_int_equal(help_settings().flags, SPALE_ALLOW4 | SPALE_ALLOW6 | SPALE_KNOCK_ANY6 |
+							SPALE_KNOCK_FORMAT1 | SPALE_SCOPE_LOCAL);
+	first->scope = SCOPE_ALL;
+	first->keep_established = true;
+	assert_done(enforcer, enforcer_set_policy(enforcer, first));
+	assert_int_equal(help_settings().flags, SPALE_ALLOW4 | SPALE_ALLOW6 | SPALE_KNOCK_ANY6 |
+							SPALE_KNOCK_FORMAT1 |
+							SPALE_KEEP_ESTABLISHED);
 	assert_int_equal(help_map_count(help_map("allow4")), 2);
 	assert_int_equal(help_map_count(help_map("allow6")), 1);
 	address = first->knock_addresses.items[0];
