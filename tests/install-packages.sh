@@ -9,8 +9,8 @@ build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libmnl-dev libsyst
     linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
-test=("${bench[@]}" clang-format dbus debhelper dpkg-dev git groff-base libclang-rt-dev lintian
-    polkitd procps systemd-container systemd-sysv)
+test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban git groff-base libclang-rt-dev lintian
+    polkitd procps python3-systemd systemd-container systemd-sysv)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2

@@ -6,7 +6,7 @@ import re
 
 import machine
 import pytest
-from lib import services
+from lib import knock as lib_knock, netns, services
 from machine import CONF, run, systemctl, wait_until
 
 IDS = dict(re.findall(r'#define SPALE_MESSAGE_(\w+)\s+"(\w+)"',
@@ -123,6 +123,44 @@ def test_expiry(outside, alice, since):
     assert wait_until(lambda: entries("GRANT_EXPIRED", since.cursor), 6)
     since.one("GRANT_EXPIRED", client="alice", source=outside.source("ipv4"), ports=PORTS,
               grant=any)
+
+
+def fail2ban(log, *options):
+    """What the installed filter finds in LOG: the addresses, and how many lines it left."""
+    done = run("fail2ban-regex", "--raw", "--out", "ip", *options, log,
+               "/etc/fail2ban/filter.d/spale.conf")
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_fail2ban_finds_who_tries(outside, family):
+    """fail2ban reads the journal itself, and picks the lines by the filter's journalmatch."""
+    source = outside.source(family, 1)
+    before = fail2ban("systemd-journal").count(source)
+    assert outside.is_kept_from(services.TCP, family, source=1)
+    assert wait_until(lambda: fail2ban("systemd-journal").count(source) > before, 5)
+
+
+def test_fail2ban_finds_forged_knocks_only(outside, alice, tmp_path):
+    """A knock in alice's name without her key counts, one from where she may not knock does not."""
+    since = Since()
+    bundle = alice.read_text()
+    server, client = bundle.split("-----BEGIN PRIVATE KEY-----")
+    key = lib_knock.load_private(("-----BEGIN PRIVATE KEY-----" + client).encode())
+    datagram = bytearray(lib_knock.make(key, lib_knock.load_public(server.encode())))
+    datagram[-1] ^= 1
+    netns.udp_send(outside, "ipv4", machine.KNOCK, bytes(datagram))
+    since.one("KNOCK_REFUSED", "warning", client="alice", source=any, reason="bad-seal",
+              interface="eth0", detail=any)
+    (CONF / "clients" / "alice.conf").write_text("[Client]\nAllowedSources=192.0.2.0/24\n")
+    systemctl("reload", "spaled")
+    outside.knock(alice)
+    assert wait_until(lambda: len(entries("KNOCK_REFUSED", since.cursor)) == 2, 5)
+
+    lines = [entry["MESSAGE"] for entry in entries(cursor=since.cursor)]
+    log = tmp_path / "log"
+    log.write_text("".join(f"Jan 01 00:00:00 box spaled[1]: {line}\n" for line in lines))
+    assert fail2ban(log) == [outside.source("ipv4")]
 
 
 def test_what_is_unusable(since):
