@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "enforce/netlink.h"
+#include "enforce/vlans.h"
 
 /* Its slot, SPALE_SLOTS: there is none. */
 static uint32_t find(const Instances *self, const char *name)
@@ -198,6 +199,11 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 	error = follow(self, found, count);
 	if (error < 0)
 		return error;
+	error = vlans_update(program_maps_fd(self->program_maps, "vlans"), found, count);
+	if (error < 0)
+		return enforcer_fail(self->report, error,
+				     "the kernel does not take the list of VLANs: %s",
+				     strerror(-error));
 	interfaces = calloc(count ?: 1, sizeof(*interfaces));
 	if (!interfaces)
 		return enforcer_fail(self->report, -ENOMEM, "out of memory");

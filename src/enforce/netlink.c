@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "enforce/netlink.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
@@ -59,11 +60,30 @@ static void read_xdp(const struct nlattr *nest, NetlinkInterface *interface)
 	}
 }
 
+static void read_vlan(const struct nlattr *nest, NetlinkInterface *interface)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each_nested(attribute, nest)
+	{
+		if (mnl_attr_validate(attribute, MNL_TYPE_U16) < 0)
+			continue;
+		switch (mnl_attr_get_type(attribute)) {
+		case IFLA_VLAN_ID:
+			interface->vlan_id = mnl_attr_get_u16(attribute);
+			break;
+		case IFLA_VLAN_PROTOCOL:
+			interface->vlan_protocol = ntohs(mnl_attr_get_u16(attribute));
+			break;
+		}
+	}
+}
+
 /* *SLAVE_KIND: what kind of master it is a port of. */
 static void read_kind(const struct nlattr *nest, NetlinkInterface *interface,
 		      char slave_kind[static IFNAMSIZ])
 {
-	const struct nlattr *attribute;
+	const struct nlattr *attribute, *data = NULL;
 
 	mnl_attr_for_each_nested(attribute, nest)
 	{
@@ -74,8 +94,14 @@ static void read_kind(const struct nlattr *nest, NetlinkInterface *interface,
 		case IFLA_INFO_SLAVE_KIND:
 			copy_string(attribute, slave_kind, IFNAMSIZ);
 			break;
+		case IFLA_INFO_DATA:
+			data = attribute;
+			break;
 		}
 	}
+	/* What the data hold depends on the kind. */
+	if (data && strcmp(interface->kind, "vlan") == 0)
+		read_vlan(data, interface);
 }
 
 static void read_interface(const struct nlmsghdr *message, NetlinkInterface *ret_interface)

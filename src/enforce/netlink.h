@@ -22,6 +22,8 @@ typedef struct NetlinkInterface {
 	bool is_port;	     /* what arrives is its master's: a bridge's, a bond's; not a VRF's */
 	char kind[IFNAMSIZ]; /* "macvlan", "bridge", …; "" for plain devices */
 	uint32_t lower_ifindex; /* of the device that it is made on, in this namespace; 0: none */
+	uint16_t vlan_id;	/* of a VLAN's interface on that device, else 0 */
+	uint16_t vlan_protocol; /* the EtherType of its tags */
 	bool has_addresses;	/* in answers of netlink_interfaces() only */
 } NetlinkInterface;
 
