@@ -3,11 +3,12 @@
 
 import contextlib
 import os
+import subprocess
 
 import pytest
 
 from lib import services
-from lib.netns import FAMILIES, Namespace, tcp_closed, tcp_open, udp_closed, udp_open
+from lib.netns import FAMILIES, Namespace, tcp_closed, tcp_open, udp_closed, udp_open, wait_until
 from lib.services import Services
 
 PUBLISHED = 7100  # at the server: the inner host's FREE_TCP
@@ -111,3 +112,41 @@ def test_no_forwarding_no_exception(daemon, lab, inner, family):
         assert daemon.counters()["denied"] >= 1
     finally:
         set_forwarding(lab.server, "1")
+
+
+def test_frames_of_a_vlan(daemon, lab, inner):
+    """Routes are asked for the VLAN's own interface, as soon as there is one."""
+    behind, here = "10.79.0.3", "10.80.0.1"
+    client, server = lab.client.namespace, lab.server
+    daemon.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(inner.ip, f"addr del {behind}/24 dev i0")
+        inner.ip(f"addr add {behind}/24 dev i0")
+        try:
+            client.ip("link add link c0 name c0.7 type vlan id 7")
+        except subprocess.CalledProcessError:
+            pytest.skip("this kernel has no VLANs")
+        stack.callback(client.ip, "link del c0.7")
+        client.ip("link set c0.7 up",
+                  f"route add {here} dev c0.7", f"route add {behind} via {here} dev c0.7",
+                  f"neigh replace {here} lladdr {lab.client.peer_mac} dev c0.7 nud permanent")
+        # The tag has an interface, or not: then it is nobody's, and nothing gets through.
+        assert tcp_closed(lab.client, "ipv4", services.TCP, server=behind)
+        stack.callback(server.ip, "link del s0.7")
+        server.ip("link add link s0 name s0.7 type vlan id 7", "link set s0.7 up",
+                  f"addr add {here}/24 dev s0.7")
+        set_forwarding(server, "1")
+        assert wait_until(lambda: tcp_open(lab.client, "ipv4", services.TCP, server=behind))
+        assert tcp_closed(lab.client, "ipv4", services.TCP, server=here)
+        forwarded = daemon.counters()["forwarded"]
+        assert forwarded >= 3
+        if daemon.mode == "xdp":
+            return  # veth hides the tag from XDP, so that only s0 can be asked for
+        # What the VLAN's interface does not forward stays protected.
+        with server.enter(), open("/proc/sys/net/ipv4/conf/s0.7/forwarding", "w",
+                                  encoding="ascii") as file:
+            file.write("0")
+        denied = daemon.counters()["denied"]
+        assert tcp_closed(lab.client, "ipv4", services.TCP, server=behind)
+        assert daemon.counters()["denied"] > denied
+        assert daemon.counters()["forwarded"] == forwarded
