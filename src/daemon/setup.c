@@ -5,6 +5,7 @@
 
 #include "daemon/client-files.h"
 #include "daemon/config-files.h"
+#include "daemon/ephemeral-ports.h"
 #include "daemon/journal.h"
 
 void setup_done(Setup *setup)
@@ -87,6 +88,7 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup)
 		r = load_clients(client_refused, &setup);
 	if (r < 0)
 		return r;
+	ephemeral_ports_warn(&setup.config->protected_ports);
 	*ret_setup = setup;
 	setup = (Setup){0};
 	return 0;
@@ -107,6 +109,7 @@ int setup_check(const Options *options)
 		return -ENOMEM;
 	if (keys < 0 || clients < 0 || setup.refused > 0)
 		return -EINVAL;
+	ephemeral_ports_warn(&setup.config->protected_ports);
 	return puts("configuration is usable") < 0 || fflush(stdout) != 0 ? -errno : 0;
 }
 

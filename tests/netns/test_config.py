@@ -383,3 +383,23 @@ def test_keys_stay_out_of_messages(setup):
     _, lines = setup.check()
     body = key.splitlines()[1].decode()
     assert len(body) == 64 and body not in "".join(lines)
+
+
+def test_ports_that_the_host_sends_from(daemon, lab):
+    """As the server has them; what is reserved is not sent from."""
+    def set_reserved(value):
+        with lab.server.enter():
+            path = "/proc/sys/net/ipv4/ip_local_reserved_ports"
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value + "\n")
+
+    ports = {"Ports": "7001/tcp 40000/tcp"}
+    daemon.start(Protect=ports)
+    assert "Ports= has 40000/tcp (and perhaps others) in net.ipv4.ip_local_port_range" in daemon.log()
+    set_reserved("40000-40001")
+    try:
+        mark = daemon.mark()
+        daemon.reload()
+        assert "ip_local_port_range" not in daemon.log(mark)
+    finally:
+        set_reserved("")
