@@ -155,6 +155,23 @@ struct {
 	__type(value, struct spale_counters);
 } counters SEC(".maps");
 
+/* Daemon writes, for the daemon that comes after it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SPALE_OWNERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct spale_owner);
+} owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SPALE_ACCEPTED_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct spale_accepted_key);
+	__type(value, __u64);
+} accepted SEC(".maps");
+
 /* A CPU's last reading of the clock, and the tick that it is of (gate_now()). Packet path only. */
 struct tick {
 	__u64 jiffies;

@@ -132,6 +132,38 @@ struct spale_grant {
 /* last_mono_ns is written at most once in this time, not for each packet. */
 #define SPALE_LAST_STEP_NS 62500000ULL
 
+/* ---- what outlives the daemon ------------------------------------------------------------ */
+
+/*
+ * Map "owners": number of a grant (__u64) -> whose it is, so that a new daemon can make its grant
+ * table anew. The packet path has nothing to do with it.
+ */
+struct spale_owner {
+	__u8 client_key[32];
+	char client[72];  /* name, with NULs to the end */
+	__u8 address[16]; /* where the last knock came from */
+	__u64 created_mono_ns;
+	__s64 renewed_mono_ns; /* last knock */
+	__u32 ifindex;	       /* 0: any interface */
+	__u32 zero;
+};
+
+#define SPALE_OWNERS_MAX 131072
+
+/*
+ * Key of map "accepted", the memory of replays: one knock that was accepted -> __u64 0. With time
+ * SPALE_NEVER_NS and a zero nonce: the client's floor, which is the value. The packet path has
+ * nothing to do with it.
+ */
+struct spale_accepted_key {
+	__u8 client_key[32];
+	__u64 time; /* the format's own: format 1 has steps */
+	__u8 nonce[12];
+	__u32 format;
+};
+
+#define SPALE_ACCEPTED_MAX 262144
+
 /* ---- always-allowed prefixes ------------------------------------------------------------- */
 
 /* Keys of maps "allow4" and "allow6" (BPF_MAP_TYPE_LPM_TRIE); native prefix lengths. */
@@ -290,6 +322,8 @@ _Static_assert(sizeof(struct spale_mask) == 24, "spale_mask");
 _Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16, "spale_settings");
 _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
 _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
+_Static_assert(sizeof(struct spale_owner) == 144, "spale_owner");
+_Static_assert(sizeof(struct spale_accepted_key) == 56, "spale_accepted_key");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");
 _Static_assert(sizeof(struct spale_vlan_key) == 8, "spale_vlan_key");

@@ -230,15 +230,21 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 			forget(self, item);
 		}
 	}
-	/* What could not be detached. */
+}
+
+/* Notes what is attached and unknown: an earlier daemon's, or what could not be detached. */
+static void note_attached(Interfaces *self, const Config *config, const Present *present)
+{
 	for (size_t i = 0; i < present->count; i++) {
 		const EnforcerInterface *interface = &present->items[i];
-		Interface *item =
-			interface->is_attached ? find_index(self, interface->ifindex) : NULL;
+		Interface *item;
 
-		if (!interface->is_attached || item)
+		if (!interface->is_attached || find_index(self, interface->ifindex))
 			continue;
-		item = add(self, interface->name, INTERFACE_ATTACHED);
+		/* In another mode it is guarded, and still to be attached. */
+		item = add(self, interface->name,
+			   interface->mode == config->mode ? INTERFACE_ATTACHED
+							   : INTERFACE_FAILING);
 		if (!item)
 			return;
 		item->ifindex = interface->ifindex;
@@ -383,7 +389,7 @@ static void settle(Interfaces *self, const Config *config, const Present *presen
 		if (interface ? is_wanted(config, interface)
 			      : is_named(config, item->name) && !by_name(present, item->name))
 			continue;
-		if (item->state == INTERFACE_ATTACHED)
+		if (interface && interface->is_attached)
 			detach(self, item);
 		else
 			forget(self, item);
@@ -418,6 +424,7 @@ int interfaces_set(Interfaces *self, const Config *config, unsigned must, uint64
 		return r;
 	self->told_full = false;
 	follow(self, config, &present);
+	note_attached(self, config, &present);
 	r = update(self, config, &present, must, now_mono_ns);
 	if (r == 0)
 		self->look_mono_ns = now_mono_ns + SETTLE_NS;
@@ -493,6 +500,7 @@ static void look_again(Interfaces *self, const Config *config, uint64_t now_mono
 		return;
 	self->again_mono_ns = SPALE_NEVER_NS;
 	follow(self, config, &present);
+	note_attached(self, config, &present);
 	(void)update(self, config, &present, 0, now_mono_ns);
 }
 

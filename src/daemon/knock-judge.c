@@ -19,10 +19,13 @@
 
 struct KnockJudge {
 	State *state;
+	Enforcer *enforcer;
 	uint64_t start_step;
 	uint64_t floor; /* for all clients, with has_floor */
 	bool has_floor;
-	void *peers; /* of KnockPeer, by key: tsearch(3) */
+	bool no_memory;	 /* for what an earlier daemon remembered */
+	uint64_t oldest; /* the lowest step that was taken when a knock was last judged */
+	void *peers;	 /* of KnockPeer, by key: tsearch(3) */
 };
 
 static int compare_peers(const void *a, const void *b)
@@ -76,18 +79,6 @@ static void recorded_floor(const KnockJudge *judge, const PublicKey *key, bool *
 		     r == -EBADMSG ? "the file is damaged" : strerror(-r));
 }
 
-KnockJudge *knock_judge_new(State *state, uint64_t now_real_usec)
-{
-	_cleanup_knock_judge_ KnockJudge *judge = calloc(1, sizeof(*judge));
-
-	if (!judge)
-		return NULL;
-	judge->state = state;
-	judge->start_step = now_real_usec / STEP_USEC;
-	recorded_floor(judge, NULL, &judge->has_floor, &judge->floor);
-	return TAKE_PTR(judge);
-}
-
 void knock_judge_free(KnockJudge *judge)
 {
 	if (!judge)
@@ -109,29 +100,177 @@ KnockPeer *knock_judge_peer(KnockJudge *judge, const PublicKey *key)
 	return node ? *node : NULL;
 }
 
-/* The same, made where it is missing. NULL: no memory. */
-static KnockPeer *get_peer(KnockJudge *judge, const PublicKey *key)
+/* A new peer that remembers nothing. NULL: no memory. */
+static KnockPeer *add_peer(KnockJudge *judge, const PublicKey *key)
 {
-	_cleanup_(peer_freep) KnockPeer *peer = NULL;
-	KnockPeer *known = knock_judge_peer(judge, key);
-	uint64_t floor = 0;
-	bool has_floor;
+	_cleanup_(peer_freep) KnockPeer *peer = calloc(1, sizeof(*peer));
 
-	if (known)
-		return known;
-	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return NULL;
 	peer->key = *key;
-	recorded_floor(judge, key, &has_floor, &floor);
-	if (has_floor)
-		replay_raise_floor(&peer->replay, floor);
 	if (judge->has_floor)
 		replay_raise_floor(&peer->replay, judge->floor);
 	if (!tsearch(peer, &judge->peers, compare_peers))
 		return NULL;
 	return TAKE_PTR(peer);
 }
+
+KnockPeer *knock_judge_get_peer(KnockJudge *judge, const PublicKey *key)
+{
+	KnockPeer *peer = knock_judge_peer(judge, key);
+	uint64_t floor = 0;
+	bool has_floor;
+
+	if (peer)
+		return peer;
+	recorded_floor(judge, key, &has_floor, &floor);
+	peer = add_peer(judge, key);
+	if (peer && has_floor)
+		replay_raise_floor(&peer->replay, floor);
+	return peer;
+}
+
+/* ---- what outlives the daemon -------------------------------------------------------------- */
+
+static struct spale_accepted_key record_key(const PublicKey *key, const ReplayEntry *entry)
+{
+	struct spale_accepted_key record = {.time = entry->time, .format = FORMAT1};
+
+	memcpy(record.client_key, key->bytes, sizeof(record.client_key));
+	memcpy(record.nonce, entry->nonce, sizeof(record.nonce));
+	return record;
+}
+
+/* The record of KEY's floor. No knock has this time. */
+static struct spale_accepted_key floor_key(const PublicKey *key)
+{
+	const ReplayEntry floor = {.time = SPALE_NEVER_NS};
+
+	return record_key(key, &floor);
+}
+
+/* One record, of an earlier daemon; what cannot be remembered counts as a floor. */
+static void recall(const void *key, const void *value, void *userdata)
+{
+	KnockJudge *judge = userdata;
+	const struct spale_accepted_key *record = key;
+	ReplayEntry entry = {.time = record->time};
+	PublicKey client;
+	KnockPeer *peer;
+
+	if (record->format != FORMAT1)
+		return;
+	memcpy(client.bytes, record->client_key, sizeof(client.bytes));
+	memcpy(entry.nonce, record->nonce, sizeof(entry.nonce));
+	/* The floor on disk is for a start that remembers nothing. */
+	peer = knock_judge_peer(judge, &client) ?: add_peer(judge, &client);
+	if (!peer)
+		judge->no_memory = true;
+	else if (record->time == SPALE_NEVER_NS)
+		replay_raise_floor(&peer->replay, *(const uint64_t *)value);
+	else if (replay_add(&peer->replay, &entry) < 0)
+		replay_raise_floor(&peer->replay, entry.time);
+}
+
+/* Writes the floor of PEER, which has to be there before anything below it is forgotten. */
+static int keep_floor(KnockJudge *judge, const KnockPeer *peer, uint64_t floor)
+{
+	const struct spale_accepted_key key = floor_key(&peer->key);
+
+	return enforcer_record_put(judge->enforcer, ENFORCER_ACCEPTED, &key, &floor);
+}
+
+/*
+ * Has the kernel forget what PEER remembers from before OLDEST, as replay_check() is about to. What
+ * cannot be forgotten stays in the kernel, and does no harm there.
+ */
+static void forget_records(KnockJudge *judge, const KnockPeer *peer, uint64_t oldest)
+{
+	const Replay *replay = &peer->replay;
+	uint64_t floor = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < replay->count; i++) {
+		if (replay->entries[i].time >= oldest)
+			continue;
+		any = true;
+		if (floor < replay->entries[i].time)
+			floor = replay->entries[i].time;
+	}
+	if (replay->floor_set && floor < replay->floor)
+		floor = replay->floor;
+	if (!any || keep_floor(judge, peer, floor) < 0)
+		return;
+	for (size_t i = 0; i < replay->count; i++) {
+		const struct spale_accepted_key key = record_key(&peer->key, &replay->entries[i]);
+
+		if (key.time < oldest)
+			enforcer_record_delete(judge->enforcer, ENFORCER_ACCEPTED, &key);
+	}
+}
+
+/* Has the kernel forget PEER as a whole: the floor on disk stands in for it. */
+static void forget_peer(KnockJudge *judge, const KnockPeer *peer)
+{
+	const struct spale_accepted_key floor = floor_key(&peer->key);
+
+	for (size_t i = 0; i < peer->replay.count; i++) {
+		const struct spale_accepted_key key =
+			record_key(&peer->key, &peer->replay.entries[i]);
+
+		enforcer_record_delete(judge->enforcer, ENFORCER_ACCEPTED, &key);
+	}
+	enforcer_record_delete(judge->enforcer, ENFORCER_ACCEPTED, &floor);
+}
+
+static void forget_old(const void *node, VISIT which, void *userdata)
+{
+	KnockJudge *judge = userdata;
+	KnockPeer *const *peer = node;
+
+	if (which == leaf || which == postorder)
+		forget_records(judge, *peer, judge->oldest);
+}
+
+static int put_record(KnockJudge *judge, const KnockPeer *peer, const ReplayEntry *entry)
+{
+	const struct spale_accepted_key key = record_key(&peer->key, entry);
+	const uint64_t zero = 0;
+	int r = 0;
+
+	if (peer->replay.count == 0 && peer->replay.floor_set)
+		r = keep_floor(judge, peer, peer->replay.floor);
+	return r < 0 ? r : enforcer_record_put(judge->enforcer, ENFORCER_ACCEPTED, &key, &zero);
+}
+
+/* Keeps what PEER accepts now, behind the floor that it has. */
+static int keep_record(KnockJudge *judge, const KnockPeer *peer, const ReplayEntry *entry)
+{
+	int r = put_record(judge, peer, entry);
+
+	if (r != -E2BIG)
+		return r;
+	/* Clients who do not knock any more have not forgotten yet. */
+	twalk_r(judge->peers, forget_old, judge);
+	return put_record(judge, peer, entry);
+}
+
+KnockJudge *knock_judge_new(State *state, Enforcer *enforcer, uint64_t now_real_usec)
+{
+	_cleanup_knock_judge_ KnockJudge *judge = calloc(1, sizeof(*judge));
+
+	if (!judge)
+		return NULL;
+	judge->state = state;
+	judge->enforcer = enforcer;
+	judge->start_step = now_real_usec / STEP_USEC;
+	recorded_floor(judge, NULL, &judge->has_floor, &judge->floor);
+	if (enforcer_records(enforcer, ENFORCER_ACCEPTED, recall, judge) < 0 || judge->no_memory)
+		return NULL;
+	return TAKE_PTR(judge);
+}
+
+/* ---- judging ------------------------------------------------------------------------------- */
 
 /* The cached X25519(server key INDEX, client's key), made at the first use. NULL: yields none. */
 static const Secret *shared_with(KnockPeer *peer, const KeyRing *keys, size_t index)
@@ -168,8 +307,8 @@ static Refusal open_datagram(KnockPeer *peer, const KeyRing *keys, const uint8_t
 }
 
 /* Whether what MESSAGE says is of now, and new. */
-static Refusal check_fresh(KnockPeer *peer, const Format1 *message, uint64_t received_real_usec,
-			   ReplayEntry *ret_entry)
+static Refusal check_fresh(KnockJudge *judge, KnockPeer *peer, const Format1 *message,
+			   uint64_t received_real_usec, ReplayEntry *ret_entry)
 {
 	uint64_t step = received_real_usec / STEP_USEC;
 	uint64_t oldest = step > WINDOW_STEPS ? step - WINDOW_STEPS : 0;
@@ -178,6 +317,8 @@ static Refusal check_fresh(KnockPeer *peer, const Format1 *message, uint64_t rec
 	memcpy(ret_entry->nonce, message->nonce, sizeof(ret_entry->nonce));
 	if (ret_entry->time < oldest || ret_entry->time > step + WINDOW_STEPS)
 		return REFUSAL_CLOCK;
+	judge->oldest = oldest;
+	forget_records(judge, peer, oldest);
 	return replay_check(&peer->replay, oldest, ret_entry);
 }
 
@@ -217,12 +358,12 @@ Refusal knock_judge_examine(KnockJudge *judge, const KnockRules *rules,
 	refusal = decide_client(ret_verdict->client, received_real_usec);
 	if (refusal != REFUSAL_NONE)
 		return refusal;
-	ret_verdict->peer = get_peer(judge, &key);
+	ret_verdict->peer = knock_judge_get_peer(judge, &key);
 	if (!ret_verdict->peer)
 		return REFUSAL_REPLAY_FULL;
 	refusal = open_datagram(ret_verdict->peer, rules->keys, knock->data, &message);
 	if (refusal == REFUSAL_NONE)
-		refusal = check_fresh(ret_verdict->peer, &message, received_real_usec,
+		refusal = check_fresh(judge, ret_verdict->peer, &message, received_real_usec,
 				      &ret_verdict->entry);
 	if (refusal == REFUSAL_NONE)
 		refusal = decide_grant(rules, knock, received_real_usec, ret_verdict);
@@ -245,7 +386,33 @@ Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict)
 			return REFUSAL_STATE;
 		}
 	}
+	r = keep_record(judge, verdict->peer, &verdict->entry);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR,
+			     "a knock could not be remembered, so it is refused: %s",
+			     enforcer_error(judge->enforcer));
+		return REFUSAL_REPLAY_FULL;
+	}
 	return replay_add(replay, &verdict->entry) < 0 ? REFUSAL_REPLAY_FULL : REFUSAL_NONE;
+}
+
+bool knock_peer_note(KnockPeer *peer, const Grant *grant)
+{
+	for (size_t i = 0; i < peer->grant_count; i++)
+		if (peer->grants[i].id == grant->id)
+			return true;
+	if (peer->grant_count < ARRAY_SIZE(peer->grants))
+		peer->grants[peer->grant_count++] =
+			(struct KnockPeerGrant){grant->id, grant->source};
+	return false;
+}
+
+static void forget_node(const void *node, VISIT which, void *judge)
+{
+	KnockPeer *const *peer = node;
+
+	if (which == leaf || which == postorder)
+		forget_peer(judge, *peer);
 }
 
 /* Moves the peers of CLIENTS to a new tree; what cannot be moved is read from the disk again. */
@@ -264,6 +431,7 @@ void knock_judge_keep(KnockJudge *judge, const ClientSet *clients)
 		if (!tsearch(peer, &kept, compare_peers))
 			peer_free(peer);
 	}
+	twalk_r(judge->peers, forget_node, judge);
 	tdestroy(judge->peers, peer_free);
 	judge->peers = kept;
 }

@@ -54,8 +54,11 @@ void knock_verdict_done(KnockVerdict *verdict);
  */
 int knock_judge_begin(State *state, bool first_start, uint64_t now_real_usec);
 
-/* Borrows STATE. NULL: no memory. */
-KnockJudge *knock_judge_new(State *state, uint64_t now_real_usec);
+/*
+ * Borrows STATE, and ENFORCER, in whose records of what was accepted the memory outlives the
+ * daemon: what is there counts. NULL: no memory.
+ */
+KnockJudge *knock_judge_new(State *state, Enforcer *enforcer, uint64_t now_real_usec);
 void knock_judge_free(KnockJudge *judge);
 DEFINE_CLEANUP(KnockJudge, knock_judge_free)
 #define _cleanup_knock_judge_ _cleanup_(knock_judge_freep)
@@ -76,6 +79,12 @@ Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict);
 
 /* What is remembered of KEY, or NULL. */
 KnockPeer *knock_judge_peer(KnockJudge *judge, const PublicKey *key);
+
+/* The same, made where it is missing. NULL: no memory. */
+KnockPeer *knock_judge_get_peer(KnockJudge *judge, const PublicKey *key);
+
+/* Notes GRANT among those of PEER. Whether it is one that was there already. */
+bool knock_peer_note(KnockPeer *peer, const Grant *grant);
 
 /* After a reload: forgets who is not in CLIENTS, and every Diffie-Hellman result. */
 void knock_judge_keep(KnockJudge *judge, const ClientSet *clients);

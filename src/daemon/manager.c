@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/announce.h"
+#include "daemon/heritage.h"
 #include "daemon/interfaces.h"
 #include "daemon/journal.h"
 #include "daemon/knock-judge.h"
@@ -92,20 +93,9 @@ static void forget_gone(Manager *manager, KnockPeer *peer, const char *client, c
 		}
 		announce_gone(JOURNAL_GRANT_REVOKED, grant->id, client, &grant->source, reason,
 			      detail);
+		heritage_forget(manager->enforcer, grant->id);
 		*grant = peer->grants[--peer->grant_count];
 	}
-}
-
-/* Notes GRANT among those of PEER. Whether it is one that was there already. */
-static bool note_grant(KnockPeer *peer, const Grant *grant)
-{
-	for (size_t i = 0; i < peer->grant_count; i++)
-		if (peer->grants[i].id == grant->id)
-			return true;
-	if (peer->grant_count < ARRAY_SIZE(peer->grants))
-		peer->grants[peer->grant_count++] =
-			(struct KnockPeerGrant){grant->id, grant->source};
-	return false;
 }
 
 /* Ends a grant: says so, and removes it from the table and from the kernel. */
@@ -124,6 +114,7 @@ static void end_grant(Manager *manager, const Grant *grant, JournalEvent event, 
 			     strerror(-r));
 		return;
 	}
+	heritage_forget(manager->enforcer, id);
 	projection_apply_surely(&manager->projection, &changes);
 	for (size_t i = 0; peer && i < peer->grant_count; i++)
 		if (peer->grants[i].id == id)
@@ -139,6 +130,7 @@ static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes
 	_cleanup_entry_changes_ EntryChanges back = {0};
 	int r;
 
+	heritage_forget(manager->enforcer, id);
 	r = grant_table_remove(manager->grants, id, &back);
 	for (size_t i = 0; r == 0 && i < changes->count; i++)
 		if (!changes->items[i].put)
@@ -173,6 +165,7 @@ static Refusal make_grant(Manager *manager, const struct spale_knock *knock,
 			    &changes, &grant);
 	if (r < 0)
 		return REFUSAL_LIMIT;
+	heritage_note(manager->enforcer, grant);
 	r = projection_apply(&manager->projection, &changes);
 	if (r < 0) {
 		journal_line(LOG_LEVEL_ERROR, "the kernel did not take a grant: %s",
@@ -188,7 +181,7 @@ static Refusal make_grant(Manager *manager, const struct spale_knock *knock,
 	announce_accepted(knock, grant, deadline_usec(manager, grant, now_mono_ns));
 	forget_gone(manager, verdict->peer, verdict->client->name, "replaced",
 		    "the client has as many grants as it may have");
-	extended = note_grant(verdict->peer, grant);
+	extended = knock_peer_note(verdict->peer, grant);
 	announce_grant(extended ? JOURNAL_GRANT_EXTENDED : JOURNAL_GRANT_ADDED, grant, NULL, NULL);
 	return REFUSAL_NONE;
 }
@@ -273,8 +266,10 @@ static void make_up_for_suspend(Manager *manager, uint64_t now_mono_ns)
 		(void)expire_until(manager, now_mono_ns + delta);
 	manager->look_mono_ns = now_mono_ns;
 	grant_table_shift(manager->grants, delta);
-	for (size_t i = 0; r == 0 && i < grant_table_count(manager->grants); i++)
+	for (size_t i = 0; r == 0 && i < grant_table_count(manager->grants); i++) {
+		heritage_note(manager->enforcer, grant_table_get(manager->grants, i));
 		r = grant_entries(grant_table_get(manager->grants, i), &entries);
+	}
 	for (size_t i = 0; i < entries.count; i++)
 		entries.items[i].put = false;
 	if (r == 0)
@@ -476,6 +471,17 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+/* Takes over what an earlier daemon has granted. */
+static int inherit(Manager *manager)
+{
+	const Heir heir = {manager->enforcer, manager->judge,  manager->config,
+			   manager->clients,  manager->grants, real_usec(manager)};
+	int r = heritage_take(&heir);
+
+	note_sessions(manager);
+	return r;
+}
+
 int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients, State *state,
 		const Clock *clock, Manager **ret_manager)
 {
@@ -499,7 +505,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	move_keys(&manager->keys, keys);
 	manager->clock = *clock;
 	manager->suspended_ns = suspended_ns(manager, mono_ns(manager));
-	manager->judge = knock_judge_new(state, real_usec(manager));
+	manager->judge = knock_judge_new(state, enforcer, real_usec(manager));
 	manager->grants = grant_table_new();
 	manager->sessions = sessions_new(enforcer);
 	if (!manager->judge || !manager->grants || !manager->sessions) {
@@ -508,6 +514,8 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	}
 	journal_set_level(config->log_level);
 	r = enforce(manager, config, clients);
+	if (r == 0)
+		r = inherit(manager);
 	if (r < 0)
 		return r;
 	deaf_until_usec = knock_judge_deaf_until_usec(manager->judge);

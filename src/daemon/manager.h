@@ -31,8 +31,8 @@ extern const Clock clock_system;
 
 /*
  * Takes over ENFORCER, CONFIG, KEYS (moved out of there, erased at the end) and CLIENTS, whatever
- * it returns. STATE is kept by the caller. Puts policy and clients into force; attaches nothing
- * yet. Returns 0 or a negative errno, logged.
+ * it returns. STATE is kept by the caller. Puts policy and clients into force and takes over the
+ * grants of an earlier daemon; attaches nothing yet. Returns 0 or a negative errno, logged.
  */
 int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients, State *state,
 		const Clock *clock, Manager **ret_manager);

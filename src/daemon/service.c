@@ -10,12 +10,14 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "daemon/fd-store.h"
 #include "daemon/journal.h"
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "daemon/privileges.h"
 #include "daemon/reload-request.h"
 #include "daemon/setup.h"
+#include "daemon/standstill.h"
 #include "daemon/state.h"
 #include "enforce/ebpf.h"
 #include "util/parse.h"
@@ -38,6 +40,7 @@ typedef struct Told {
 typedef struct Service {
 	const Options *options;
 	State *state;
+	FdStore *store; /* NULL: by hand */
 	Manager *manager;
 	sd_event *event;
 	sd_event_source *timer;
@@ -52,6 +55,7 @@ static void service_done(Service *service)
 	sd_event_source_disable_unref(service->timer);
 	manager_free(service->manager); /* detaches */
 	sd_event_unref(service->event);
+	fd_store_free(service->store);
 	state_free(service->state);
 	closep(&service->clock_fd);
 }
@@ -301,7 +305,7 @@ static int make_manager(Service *service, Setup *setup)
 	Enforcer *enforcer;
 	int r;
 
-	r = ebpf_enforcer_new(&enforcer, &error);
+	r = ebpf_enforcer_new(fd_store_for_enforcer(service->store), &enforcer, &error);
 	if (r < 0) {
 		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
 		return r;
@@ -407,15 +411,6 @@ static int add_interfaces(Service *service)
 	return r < 0 ? r : sd_event_source_set_floating(source, true);
 }
 
-/*
- * Whoever starts a service at boot cannot wait for the network first, so what is named and not
- * there will come. By hand it is a mistake.
- */
-static bool is_service(void)
-{
-	return getenv("NOTIFY_SOCKET");
-}
-
 /* Brings everything up; what half of it is there is taken down by service_done(). */
 static int start(Service *service, Setup *setup, const Privileges *privileges)
 {
@@ -440,14 +435,22 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = sd_event_set_watchdog(service->event, true);
 	if (r < 0)
 		return fail(r, "the event loop cannot be set up");
-	r = manager_attach(service->manager, is_service());
+	/*
+	 * Whoever starts a service at boot cannot wait for the network first, so what is named and
+	 * not there will come. By hand it is a mistake.
+	 */
+	r = manager_attach(service->manager, service->store);
 	return r < 0 ? r : drop_privileges(service, privileges);
 }
 
-static int run(const Options *options, Setup *setup, const Privileges *privileges)
+/* STORE is taken over. */
+static int run(const Options *options, FdStore *store, Setup *setup, const Privileges *privileges)
 {
 	_cleanup_service_ Service service = {
-		.options = options, .clock_fd = -1, .told.grants = SIZE_MAX, /* nothing was told */
+		.options = options,
+		.store = store,
+		.clock_fd = -1,
+		.told.grants = SIZE_MAX, /* nothing was told */
 	};
 	int r;
 
@@ -455,6 +458,11 @@ static int run(const Options *options, Setup *setup, const Privileges *privilege
 	if (r < 0)
 		return r;
 	announce_started(&service);
+	r = fd_store_settle(service.store);
+	if (r < 0)
+		journal_line(LOG_LEVEL_WARNING,
+			     "the service manager may not have got what it has to keep: %s",
+			     strerror(-r));
 	r = expire(&service);
 	if (r >= 0) {
 		sd_notify(false, "READY=1");
@@ -463,11 +471,32 @@ static int run(const Options *options, Setup *setup, const Privileges *privilege
 	return r < 0 ? fail(r, "the event loop failed") : 0;
 }
 
+/* What can be said at the end: a service manager may start us again, and keeps all until then. */
+static void announce_stopped(bool kept)
+{
+	journal_event(JOURNAL_STOPPED,
+		      &(JournalFields){.detail = kept ? "what is protected stays so until the "
+							"service is stopped"
+						      : "nothing is protected any more"});
+}
+
+/* Reads everything, or waits with what an earlier daemon enforces until that can be read. */
+static int load(const Options *options, const FdStore *store, Setup *ret_setup)
+{
+	int r = setup_load(options, false, ret_setup);
+
+	if (r != -EINVAL || !fd_store_has_heritage(store))
+		return r;
+	return standstill("the configuration is unusable", options, ret_setup);
+}
+
 int service_run(const Options *options)
 {
+	_cleanup_(fd_store_freep) FdStore *store = NULL;
 	_cleanup_setup_ Setup setup = {0};
 	_cleanup_free_ char *error = NULL;
 	Privileges privileges = {0};
+	bool kept;
 	int r;
 
 	r = process_forbid_dumps();
@@ -480,13 +509,20 @@ int service_run(const Options *options)
 			return -EINVAL;
 		}
 	}
-	r = setup_load(options, false, &setup);
+	r = fd_store_new(&store);
 	if (r < 0)
+		return fail(r, "what the service manager has kept cannot be used");
+	kept = store;
+	r = load(options, store, &setup);
+	if (r == 0)
+		r = run(options, TAKE_PTR(store), &setup, &privileges);
+	else if (r != -ECANCELED)
 		return r;
+	if (r == -ESTALE)
+		r = standstill("an earlier spaled cannot be taken over from", options, NULL);
 	/* From here on -EINVAL would be the kernel's, not the configuration's. */
-	r = run(options, &setup, &privileges);
-	if (r < 0)
+	if (r < 0 && r != -ECANCELED)
 		return r == -EINVAL ? -EIO : r;
-	journal_event(JOURNAL_STOPPED, &(JournalFields){.detail = "nothing is protected any more"});
+	announce_stopped(kept);
 	return 0;
 }

@@ -417,7 +417,7 @@ int attach_end(Enforcer *report, Attachment *attachment)
 		break;
 	case ATTACHMENT_TCX:
 	case ATTACHMENT_XDP:
-		/* Nobody else has the descriptor: with it goes the link. */
+		/* Unless somebody keeps the link, it goes with our descriptor. */
 		closep(&attachment->link_fd);
 		break;
 	case ATTACHMENT_CLSACT:
@@ -429,13 +429,29 @@ int attach_end(Enforcer *report, Attachment *attachment)
 	return error;
 }
 
-static bool link_is_alive(int link_fd, uint32_t ifindex)
+int attach_inherit(int link_fd, Attachment *ret_attachment)
 {
 	struct bpf_link_info info = {0};
 	__u32 size = sizeof(info);
 
+	if (bpf_obj_get_info_by_fd(link_fd, &info, &size) < 0)
+		return -errno;
 	/* A tcx link's ifindex (0 once the interface is gone) lies where an XDP link has it. */
-	return bpf_obj_get_info_by_fd(link_fd, &info, &size) == 0 && info.xdp.ifindex == ifindex;
+	if (info.xdp.ifindex == 0)
+		return -ENODEV;
+	*ret_attachment = (Attachment){
+		.kind = info.type == BPF_LINK_TYPE_XDP ? ATTACHMENT_XDP : ATTACHMENT_TCX,
+		.ifindex = info.xdp.ifindex,
+		.link_fd = link_fd,
+	};
+	return 0;
+}
+
+static bool link_is_alive(int link_fd, uint32_t ifindex)
+{
+	Attachment attachment;
+
+	return attach_inherit(link_fd, &attachment) == 0 && attachment.ifindex == ifindex;
 }
 
 static bool filter_is_alive(const Attachment *attachment)

@@ -55,6 +55,10 @@ int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *inte
 int attach_xdp(Enforcer *report, int program_fd, const NetlinkInterface *interface,
 	       Attachment *ret_attachment);
 
+/* What a link that somebody kept is, which *RET_ATTACHMENT then owns. -ENODEV: its interface went.
+ */
+int attach_inherit(int link_fd, Attachment *ret_attachment);
+
 /*
  * Detaches, and removes the qdisc if it was made for us and nobody else uses it. An interface
  * that has vanished meanwhile took everything along: fine. *ATTACHMENT is none afterwards.

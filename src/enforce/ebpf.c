@@ -13,6 +13,7 @@
 #include "enforce/key-set.h"
 #include "enforce/netlink.h"
 #include "enforce/program.h"
+#include "enforce/records.h"
 #include "enforce/sockets.h"
 
 /* Knocks that one call hands over at most, so that the event loop gets to its other work too. */
@@ -23,6 +24,7 @@ typedef struct EbpfEnforcer {
 	ProgramMaps *program_maps;
 	PolicyMaps maps;
 	int grants, clients;
+	int records[2]; /* by EnforcerRecords */
 	struct ring_buffer *knocks;
 	int changes_fd; /* of interfaces */
 
@@ -221,6 +223,62 @@ static int ebpf_apply(Enforcer *enforcer, const EntryChanges *changes)
 	return 0;
 }
 
+static int delete_key(EbpfEnforcer *ebpf, const struct spale_grant_key *key)
+{
+	Undo before;
+	int error = get_entry(ebpf, key, &before);
+
+	return error < 0 ? error : delete_entry(ebpf, key, &before);
+}
+
+static int ebpf_sync(Enforcer *enforcer, const EntryChanges *wanted)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	_cleanup_key_set_ KeySet there = {.key_size = sizeof(struct spale_grant_key)};
+	_cleanup_key_set_ KeySet keys = {.key_size = sizeof(struct spale_grant_key)};
+	int error = ebpf_apply(enforcer, wanted);
+
+	if (error < 0)
+		return error;
+	error = key_set_read(ebpf->grants, &there);
+	for (size_t i = 0; error == 0 && i < wanted->count; i++)
+		error = key_set_add(&keys, &wanted->items[i].key);
+	key_set_sort(&keys);
+	for (size_t i = 0; error == 0 && i < there.count; i++) {
+		const void *key = there.keys + i * there.key_size;
+
+		if (!key_set_has(&keys, key))
+			error = delete_key(ebpf, key);
+	}
+	if (error < 0)
+		return enforcer_fail(enforcer, error,
+				     "cannot clear up the grants in the kernel: %s",
+				     strerror(-error));
+	drop_unused_masks(ebpf);
+	return 0;
+}
+
+/* ---- records ----------------------------------------------------------------------------- */
+
+static int ebpf_record_put(Enforcer *enforcer, EnforcerRecords records, const void *key,
+			   const void *value)
+{
+	return records_put(enforcer, ebpf_of(enforcer)->records[records], key, value);
+}
+
+static int ebpf_record_delete(Enforcer *enforcer, EnforcerRecords records, const void *key)
+{
+	return records_delete(enforcer, ebpf_of(enforcer)->records[records], key);
+}
+
+static int ebpf_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord callback,
+			void *userdata)
+{
+	return records_walk(enforcer, ebpf_of(enforcer)->records[records], callback, userdata);
+}
+
+/* ---- times ------------------------------------------------------------------------------- */
+
 static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 			  uint64_t *ret_mono_ns)
 {
@@ -384,6 +442,10 @@ static const EnforcerOps ebpf_ops = {
 	.set_policy = ebpf_set_policy,
 	.set_clients = ebpf_set_clients,
 	.apply = ebpf_apply,
+	.sync = ebpf_sync,
+	.record_put = ebpf_record_put,
+	.record_delete = ebpf_record_delete,
+	.records = ebpf_records,
 	.last_seen = ebpf_last_seen,
 	.cut = ebpf_cut,
 	.attach = ebpf_attach,
@@ -410,6 +472,8 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"knock_addrs", &ebpf->maps.knock_addresses},
 		{"grants", &ebpf->grants},
 		{"clients", &ebpf->clients},
+		{"owners", &ebpf->records[ENFORCER_OWNERS]},
+		{"accepted", &ebpf->records[ENFORCER_ACCEPTED]},
 		{"counters", &ebpf->instances.counters},
 	};
 
@@ -449,31 +513,69 @@ static int watch_interfaces(EbpfEnforcer *ebpf)
 			     strerror(-ebpf->changes_fd));
 }
 
-int ebpf_enforcer_new(Enforcer **ret_enforcer, char **ret_error)
+/* Learns what an earlier daemon put into the maps. */
+static int read_maps(EbpfEnforcer *ebpf)
 {
-	_cleanup_enforcer_ Enforcer *enforcer = NULL;
-	EbpfEnforcer *ebpf = calloc(1, sizeof(*ebpf));
-	int error = -ENOMEM;
+	_cleanup_key_set_ KeySet grants = {.key_size = sizeof(struct spale_grant_key)};
+	KernelPolicy *policy = NULL;
+	int error = kernel_policy_read(&ebpf->maps, &policy);
 
-	if (!ebpf) {
-		*ret_error = strdup("out of memory");
-		return error;
+	if (error == 0) {
+		kernel_policy_free(ebpf->policy);
+		ebpf->policy = policy;
+		error = key_set_read(ebpf->clients, &ebpf->client_keys);
 	}
-	enforcer = &ebpf->base;
-	enforcer->ops = &ebpf_ops;
+	if (error == 0)
+		error = key_set_read(ebpf->grants, &grants);
+	if (error < 0)
+		return enforcer_fail(&ebpf->base, error, "cannot read what is in force: %s",
+				     strerror(-error));
+	for (size_t i = 0; i < grants.count; i++) {
+		const struct spale_grant_key *key =
+			(const void *)(grants.keys + i * grants.key_size);
+
+		if (key->prefix_length <= 128)
+			(*use_of(ebpf, key))++;
+	}
+	return 0;
+}
+
+static int start(EbpfEnforcer *ebpf, const EnforcerStore *store)
+{
+	int error;
+
 	ebpf->changes_fd = -1;
-	ebpf->instances.report = enforcer;
 	ebpf->client_keys.key_size = sizeof(PublicKey);
 	ebpf->policy = kernel_policy_new();
 	if (!ebpf->policy)
-		enforcer_fail(enforcer, error, "out of memory");
-	else
-		error = program_maps_new(enforcer, &ebpf->program_maps);
-	ebpf->instances.program_maps = ebpf->program_maps;
+		return enforcer_fail(&ebpf->base, -ENOMEM, "out of memory");
+	error = program_maps_new(&ebpf->base, store, &ebpf->program_maps);
 	if (error == 0)
 		error = open_maps(ebpf);
 	if (error == 0)
 		error = watch_interfaces(ebpf);
+	ebpf->instances.program_maps = ebpf->program_maps;
+	if (error < 0 || !program_maps_are_inherited(ebpf->program_maps))
+		return error;
+	error = read_maps(ebpf);
+	return error < 0 ? error : instances_adopt(&ebpf->instances);
+}
+
+int ebpf_enforcer_new(const EnforcerStore *store, Enforcer **ret_enforcer, char **ret_error)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = NULL;
+	EbpfEnforcer *ebpf = calloc(1, sizeof(*ebpf));
+	int error;
+
+	if (!ebpf) {
+		*ret_error = strdup("out of memory");
+		return -ENOMEM;
+	}
+	enforcer = &ebpf->base;
+	enforcer->ops = &ebpf_ops;
+	ebpf->instances.report = enforcer;
+	ebpf->instances.store = store;
+	error = start(ebpf, store);
 	if (error < 0) {
 		*ret_error = strdup(enforcer_error(enforcer));
 		return error;

@@ -40,6 +40,28 @@ int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes)
 	return enforcer->ops->apply(enforcer, changes);
 }
 
+int enforcer_sync(Enforcer *enforcer, const EntryChanges *wanted)
+{
+	return enforcer->ops->sync(enforcer, wanted);
+}
+
+int enforcer_record_put(Enforcer *enforcer, EnforcerRecords records, const void *key,
+			const void *value)
+{
+	return enforcer->ops->record_put(enforcer, records, key, value);
+}
+
+int enforcer_record_delete(Enforcer *enforcer, EnforcerRecords records, const void *key)
+{
+	return enforcer->ops->record_delete(enforcer, records, key);
+}
+
+int enforcer_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord callback,
+		     void *userdata)
+{
+	return enforcer->ops->records(enforcer, records, callback, userdata);
+}
+
 int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_mono_ns)
 {
 	return enforcer->ops->last_seen(enforcer, key, ret_mono_ns);

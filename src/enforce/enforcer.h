@@ -44,6 +44,7 @@ typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	bool is_attached;
+	Mode mode; /* that it is attached in; by an earlier daemon maybe in another one than ours */
 	bool is_up;
 	bool is_loopback;
 	bool has_addresses;	 /* and nothing that it is a port of takes its packets */
@@ -56,11 +57,37 @@ enum {
 	ENFORCER_ADDRESSES_CHANGED = 1 << 1,
 };
 
+/* What is kept in the kernel for the daemon that comes after this one. */
+typedef enum EnforcerRecords {
+	ENFORCER_OWNERS,   /* __u64 -> struct spale_owner */
+	ENFORCER_ACCEPTED, /* struct spale_accepted_key -> __u64 */
+} EnforcerRecords;
+
+/* Called for each record. Key and value are valid during the call only. */
+typedef void (*EnforcerRecord)(const void *key, const void *value, void *userdata);
+
+/*
+ * Where kernel objects are kept while no daemon runs. Each has a name; descriptors that are handed
+ * over stay the caller's.
+ */
+typedef struct EnforcerStore {
+	int (*take)(void *userdata, const char *name); /* once; the caller closes it. -ENOENT */
+	int (*put)(void *userdata, const char *name, int fd);
+	void (*remove)(void *userdata, const char *name);
+	void *userdata;
+} EnforcerStore;
+
 typedef struct EnforcerOps {
 	void (*free)(Enforcer *enforcer);
 	int (*set_policy)(Enforcer *enforcer, const Config *config);
 	int (*set_clients)(Enforcer *enforcer, const ClientSet *clients);
 	int (*apply)(Enforcer *enforcer, const EntryChanges *changes);
+	int (*sync)(Enforcer *enforcer, const EntryChanges *wanted);
+	int (*record_put)(Enforcer *enforcer, EnforcerRecords records, const void *key,
+			  const void *value);
+	int (*record_delete)(Enforcer *enforcer, EnforcerRecords records, const void *key);
+	int (*records)(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord callback,
+		       void *userdata);
 	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key,
 			 uint64_t *ret_mono_ns);
 	int (*cut)(Enforcer *enforcer, EnforcerCut test, void *userdata);
@@ -84,7 +111,8 @@ struct Enforcer {
 	char error[512];
 };
 
-/* Detaches everything that this process attached and frees. NULL is fine. */
+/* Detaches everything that this process attached, unless a store keeps it, and frees. NULL is fine.
+ */
 void enforcer_free(Enforcer *enforcer);
 DEFINE_CLEANUP(Enforcer, enforcer_free)
 #define _cleanup_enforcer_ _cleanup_(enforcer_freep)
@@ -111,6 +139,21 @@ int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);
  * that is put over an old one keeps the later time of a last packet.
  */
 int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
+
+/*
+ * Makes the kernel's entries of grants exactly WANTED, all of which are put. As with
+ * enforcer_apply() entries that are there keep the later time of a last packet.
+ */
+int enforcer_sync(Enforcer *enforcer, const EntryChanges *wanted);
+
+/* Keeps a record, over an older one of the same key; removes one, if it is there. */
+int enforcer_record_put(Enforcer *enforcer, EnforcerRecords records, const void *key,
+			const void *value);
+int enforcer_record_delete(Enforcer *enforcer, EnforcerRecords records, const void *key);
+
+/* Calls CALLBACK for each record; it may not change any. Returns 0 or a negative errno. */
+int enforcer_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord callback,
+		     void *userdata);
 
 /* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */
 int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,

@@ -30,6 +30,7 @@ static void fake_free(Enforcer *enforcer)
 		free(fake->attached.items[i]);
 	free(fake->attached.items);
 	free(fake->entries);
+	free(fake->kept);
 	free(fake);
 }
 
@@ -105,6 +106,83 @@ static int fake_apply(Enforcer *enforcer, const EntryChanges *changes)
 	fake->entries = entries;
 	for (size_t i = 0; i < changes->count; i++)
 		fake_apply_one(fake, &changes->items[i]);
+	return 0;
+}
+
+static int fake_sync(Enforcer *enforcer, const EntryChanges *wanted)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+
+	for (size_t i = 0; i < fake->entry_count;) {
+		size_t j = 0;
+
+		while (j < wanted->count && memcmp(&wanted->items[j].key, &fake->entries[i].key,
+						   sizeof(wanted->items[j].key)) != 0)
+			j++;
+		if (j < wanted->count)
+			i++;
+		else
+			fake->entries[i] = fake->entries[--fake->entry_count];
+	}
+	return fake_apply(enforcer, wanted);
+}
+
+static size_t key_size(EnforcerRecords records)
+{
+	return records == ENFORCER_OWNERS ? sizeof(uint64_t) : sizeof(struct spale_accepted_key);
+}
+
+static size_t value_size(EnforcerRecords records)
+{
+	return records == ENFORCER_OWNERS ? sizeof(struct spale_owner) : sizeof(uint64_t);
+}
+
+static struct FakeRecord *fake_record(FakeEnforcer *fake, EnforcerRecords records, const void *key)
+{
+	for (size_t i = 0; i < fake->kept_count; i++)
+		if (fake->kept[i].records == records &&
+		    memcmp(fake->kept[i].key, key, key_size(records)) == 0)
+			return &fake->kept[i];
+	return NULL;
+}
+
+static int fake_record_put(Enforcer *enforcer, EnforcerRecords records, const void *key,
+			   const void *value)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	struct FakeRecord *record = fake_record(fake, records, key);
+
+	if (!record) {
+		record = reallocarray(fake->kept, fake->kept_count + 1, sizeof(*record));
+		if (!record)
+			return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+		fake->kept = record;
+		record = &fake->kept[fake->kept_count++];
+		*record = (struct FakeRecord){.records = records};
+		memcpy(record->key, key, key_size(records));
+	}
+	memcpy(record->value, value, value_size(records));
+	return 0;
+}
+
+static int fake_record_delete(Enforcer *enforcer, EnforcerRecords records, const void *key)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	struct FakeRecord *record = fake_record(fake, records, key);
+
+	if (record)
+		*record = fake->kept[--fake->kept_count];
+	return 0;
+}
+
+static int fake_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord callback,
+			void *userdata)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+
+	for (size_t i = 0; i < fake->kept_count; i++)
+		if (fake->kept[i].records == records)
+			callback(fake->kept[i].key, fake->kept[i].value, userdata);
 	return 0;
 }
 
@@ -278,6 +356,10 @@ static const EnforcerOps fake_ops = {
 	.set_policy = fake_set_policy,
 	.set_clients = fake_set_clients,
 	.apply = fake_apply,
+	.sync = fake_sync,
+	.record_put = fake_record_put,
+	.record_delete = fake_record_delete,
+	.records = fake_records,
 	.last_seen = fake_last_seen,
 	.cut = fake_cut,
 	.attach = fake_attach,

@@ -18,6 +18,12 @@ typedef struct FakeEnforcer {
 	StringList attached;
 	EnforcerInterface interfaces[8]; /* those that there are; is_attached is not looked at */
 	size_t interface_count;
+	struct FakeRecord {
+		EnforcerRecords records;
+		uint8_t key[64];
+		uint8_t value[160];
+	} * kept;
+	size_t kept_count;
 	int fail_with; /* negative errno that the next call returns, then 0 again */
 } FakeEnforcer;
 

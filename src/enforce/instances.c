@@ -4,11 +4,51 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "enforce/netlink.h"
 #include "enforce/vlans.h"
+
+/* Room for "link-63". */
+#define STORE_NAME_MAX 16
+
+static const char *store_name(uint32_t slot, char name[static STORE_NAME_MAX])
+{
+	snprintf(name, STORE_NAME_MAX, "link-%u", slot);
+	return name;
+}
+
+/* Only links are descriptors. */
+static bool is_kept(const Instances *self, const Instance *instance)
+{
+	return self->store && instance->attachment.kind != ATTACHMENT_CLSACT;
+}
+
+static int keep(const Instances *self, const Instance *instance)
+{
+	char name[STORE_NAME_MAX];
+
+	if (!is_kept(self, instance))
+		return 0;
+	return self->store->put(self->store->userdata,
+				store_name((uint32_t)(instance - self->items), name),
+				instance->attachment.link_fd);
+}
+
+/* Detaches, and has nobody keep it. */
+static int end(Instances *self, Instance *instance)
+{
+	char name[STORE_NAME_MAX];
+	bool kept = is_kept(self, instance) && instance->attachment.kind != ATTACHMENT_NONE;
+	int error = attach_end(self->report, &instance->attachment);
+
+	if (error == 0 && kept)
+		self->store->remove(self->store->userdata,
+				    store_name((uint32_t)(instance - self->items), name));
+	return error;
+}
 
 /* Its slot, SPALE_SLOTS: there is none. */
 static uint32_t find(const Instances *self, const char *name)
@@ -24,7 +64,8 @@ static uint32_t find(const Instances *self, const char *name)
  * Finds the instance that INTERFACE gets: a free one. Those whose interfaces have vanished are
  * given up on the way, so that an interface that comes back is attached anew.
  */
-static int get_free(Instances *self, const NetlinkInterface *interface, Instance **ret_instance)
+static int get_free(Instances *self, const NetlinkInterface *interface, Mode mode,
+		    Instance **ret_instance)
 {
 	Instance *unused = NULL;
 
@@ -32,13 +73,15 @@ static int get_free(Instances *self, const NetlinkInterface *interface, Instance
 		Instance *instance = &self->items[i];
 
 		if (!attach_is_alive(&instance->attachment)) {
-			int error = attach_end(self->report, &instance->attachment);
+			int error = end(self, instance);
 
 			if (error < 0)
 				return error;
 		}
 		if (instance->attachment.kind == ATTACHMENT_NONE)
 			unused = instance;
+		else if (instance->mode != mode)
+			continue;
 		else if (instance->attachment.ifindex == interface->ifindex)
 			return enforcer_fail(self->report, -EALREADY, "%s is attached already",
 					     interface->name);
@@ -75,6 +118,23 @@ static int clear_counters(Instances *self, uint32_t slot)
 	return bpf_map_update_elem(self->counters, &slot, zero, BPF_ANY) < 0 ? -errno : 0;
 }
 
+/* Ends what another mode has on the interface of INSTANCE. */
+static int end_others(Instances *self, const Instance *instance)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++) {
+		Instance *other = &self->items[i];
+		int error;
+
+		if (other == instance || other->attachment.kind == ATTACHMENT_NONE ||
+		    other->attachment.ifindex != instance->attachment.ifindex)
+			continue;
+		error = end(self, other);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
 int instances_attach(Instances *self, const char *name, Mode mode)
 {
 	_cleanup_close_ int program_fd = -1;
@@ -88,7 +148,7 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 	if (error < 0)
 		return enforcer_fail(self->report, error, "%s: cannot ask for the interface: %s",
 				     name, strerror(-error));
-	error = get_free(self, &interface, &instance);
+	error = get_free(self, &interface, mode, &instance);
 	if (error < 0)
 		return error;
 	error = attach_header_kind(self->report, &interface, mode, &kind);
@@ -107,7 +167,16 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 	if (error < 0)
 		return error;
 	memcpy(instance->name, interface.name, sizeof(instance->name));
-	return 0;
+	instance->mode = mode;
+	error = keep(self, instance);
+	if (error < 0) {
+		Enforcer ignored = {0};
+
+		attach_end(&ignored, &instance->attachment);
+		return enforcer_fail(self->report, error, "%s: cannot have its link kept: %s", name,
+				     strerror(-error));
+	}
+	return end_others(self, instance);
 }
 
 static int not_attached(const Instances *self, const char *name)
@@ -119,8 +188,7 @@ int instances_detach(Instances *self, const char *name)
 {
 	uint32_t slot = find(self, name);
 
-	return slot < SPALE_SLOTS ? attach_end(self->report, &self->items[slot].attachment)
-				  : not_attached(self, name);
+	return slot < SPALE_SLOTS ? end(self, &self->items[slot]) : not_attached(self, name);
 }
 
 int instances_counters(const Instances *self, const char *name, struct spale_counters *ret_counters)
@@ -167,7 +235,7 @@ static int follow(Instances *self, const NetlinkInterface *interfaces, size_t co
 			memcpy(instance->name, interfaces[j].name, sizeof(instance->name));
 			continue;
 		}
-		error = attach_end(self->report, &instance->attachment);
+		error = end(self, instance);
 		if (error < 0)
 			return error;
 	}
@@ -210,21 +278,81 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 	for (size_t i = 0; i < count; i++) {
 		interfaces[i] = (EnforcerInterface){
 			.ifindex = found[i].ifindex,
-			.is_attached = find(self, found[i].name) < SPALE_SLOTS,
 			.is_up = found[i].is_up,
 			.is_loopback = found[i].is_loopback,
 			.has_addresses = found[i].has_addresses && !found[i].is_port,
 			.parent_ifindex = is_station(&found[i]) ? found[i].lower_ifindex : 0,
 		};
 		memcpy(interfaces[i].name, found[i].name, sizeof(interfaces[i].name));
+		uint32_t slot = find(self, found[i].name);
+		if (slot < SPALE_SLOTS) {
+			interfaces[i].is_attached = true;
+			interfaces[i].mode = self->items[slot].mode;
+		}
 	}
 	*ret_interfaces = TAKE_PTR(interfaces);
 	*ret_count = count;
 	return 0;
 }
 
+/* Replaces the program of a link that was kept. */
+static int adopt(Instances *self, uint32_t slot, int link_fd)
+{
+	Instance *instance = &self->items[slot];
+	_cleanup_close_ int program_fd = -1;
+	enum spale_header_kind kind;
+	NetlinkInterface interface;
+	Attachment attachment;
+	int error;
+
+	error = attach_inherit(link_fd, &attachment);
+	if (error == 0)
+		error = netlink_interface_by_index(attachment.ifindex, &interface);
+	if (error < 0)
+		return error;
+	instance->mode = attachment.kind == ATTACHMENT_XDP ? MODE_XDP : MODE_TC;
+	error = attach_header_kind(self->report, &interface, instance->mode, &kind);
+	if (error < 0)
+		return error;
+	program_fd = program_load(self->report, self->program_maps, instance->mode, slot, kind);
+	if (program_fd < 0)
+		return program_fd;
+	if (bpf_link_update(link_fd, program_fd, NULL) < 0)
+		return enforcer_fail(self->report, -errno, "%s: cannot replace its program: %s",
+				     interface.name, strerror(errno));
+	memcpy(instance->name, interface.name, sizeof(instance->name));
+	instance->attachment = attachment;
+	return 0;
+}
+
+int instances_adopt(Instances *self)
+{
+	for (uint32_t slot = 0; self->store && slot < SPALE_SLOTS; slot++) {
+		char name[STORE_NAME_MAX];
+		_cleanup_close_ int link_fd =
+			self->store->take(self->store->userdata, store_name(slot, name));
+		int error;
+
+		if (link_fd < 0)
+			continue;
+		error = adopt(self, slot, link_fd);
+		if (error == -ENODEV)
+			self->store->remove(self->store->userdata, name);
+		else if (error < 0)
+			return error;
+		else
+			(void)TAKE_FD(link_fd);
+	}
+	return 0;
+}
+
 void instances_done(Instances *self)
 {
-	for (size_t i = 0; i < SPALE_SLOTS; i++)
-		attach_end(self->report, &self->items[i].attachment);
+	for (size_t i = 0; i < SPALE_SLOTS; i++) {
+		Instance *instance = &self->items[i];
+
+		/* What is kept stays in force without us: only our descriptor goes. */
+		if (instance->attachment.kind != ATTACHMENT_NONE)
+			attach_end(self->report, &instance->attachment);
+	}
 }

@@ -14,19 +14,29 @@
 /* One attached interface; its place in the array is its slot. */
 typedef struct Instance {
 	char name[IFNAMSIZ];
+	Mode mode;
 	Attachment attachment;
 } Instance;
 
 typedef struct Instances {
 	Enforcer *report;
 	const ProgramMaps *program_maps; /* borrowed */
+	const EnforcerStore *store;	 /* borrowed; NULL: nobody keeps links */
 	int counters;			 /* the map, borrowed */
 	Instance items[SPALE_SLOTS];
 } Instances;
 
-/* Detaches everything. */
+/*
+ * Takes over what the store has kept: each interface gets our program in one step in place of the
+ * earlier one. Links of interfaces that vanished are given up. Returns 0 or a negative errno, with
+ * every interface still guarded by the one program or the other.
+ */
+int instances_adopt(Instances *self);
+
+/* Detaches everything that nobody keeps. */
 void instances_done(Instances *self);
 
+/* An interface that is attached in another mode is attached in both until this one is done. */
 int instances_attach(Instances *self, const char *name, Mode mode);
 int instances_detach(Instances *self, const char *name);
 int instances_counters(const Instances *self, const char *name,

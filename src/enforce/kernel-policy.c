@@ -303,6 +303,25 @@ int kernel_policy_make(Enforcer *report, const Config *config, const PrefixUse *
 	return error;
 }
 
+int kernel_policy_read(const PolicyMaps *maps, KernelPolicy **ret_policy)
+{
+	_cleanup_kernel_policy_ KernelPolicy *policy = kernel_policy_new();
+	const __u32 zero = 0;
+	int error;
+
+	if (!policy)
+		return -ENOMEM;
+	policy->ports = *maps->ports;
+	if (bpf_map_lookup_elem(maps->settings, &zero, &policy->settings) < 0)
+		return -errno;
+	if ((error = key_set_read(maps->allow4, &policy->allow4)) < 0 ||
+	    (error = key_set_read(maps->allow6, &policy->allow6)) < 0 ||
+	    (error = key_set_read(maps->knock_addresses, &policy->knock_addresses)) < 0)
+		return error;
+	*ret_policy = TAKE_PTR(policy);
+	return 0;
+}
+
 int kernel_policy_step(const PolicyMaps *maps, const KernelPolicy *from, const KernelPolicy *to)
 {
 	const __u32 zero = 0;

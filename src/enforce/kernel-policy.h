@@ -49,6 +49,9 @@ DEFINE_CLEANUP(KernelPolicy, kernel_policy_free)
 int kernel_policy_make(Enforcer *report, const Config *config, const PrefixUse *use,
 		       KernelPolicy **ret_policy);
 
+/* What an earlier daemon put into the maps. Returns 0 or a negative errno. */
+int kernel_policy_read(const PolicyMaps *maps, KernelPolicy **ret_policy);
+
 /* SETTINGS of POLICY with the masks that USE asks for at this moment, and no others. */
 struct spale_settings kernel_policy_settings(const KernelPolicy *policy, const PrefixUse *use);
 

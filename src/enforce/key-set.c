@@ -52,6 +52,24 @@ void key_set_sort(KeySet *set)
 	set->count = kept + 1;
 }
 
+bool key_set_has(const KeySet *set, const void *key)
+{
+	size_t low = 0, high = set->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = memcmp(key_at(set, middle), key, set->key_size);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 /* Calls FUNCTION for each key that A has and B has not, until one fails. */
 static int for_each_missing(int map_fd, const KeySet *a, const KeySet *b,
 			    int (*function)(int map_fd, const void *key))
@@ -94,4 +112,21 @@ int key_set_put_new(int map_fd, const KeySet *from, const KeySet *to)
 int key_set_delete_old(int map_fd, const KeySet *from, const KeySet *to)
 {
 	return for_each_missing(map_fd, from, to, delete_one);
+}
+
+int key_set_read(int map_fd, KeySet *set)
+{
+	_cleanup_free_ uint8_t *key = malloc(set->key_size);
+	const void *before = NULL;
+	int error = key ? 0 : -ENOMEM;
+
+	while (error == 0 && bpf_map_get_next_key(map_fd, before, key) == 0) {
+		before = key;
+		error = key_set_add(set, key);
+	}
+	if (error == 0 && errno != ENOENT)
+		error = -errno;
+	if (error == 0)
+		key_set_sort(set);
+	return error;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,12 @@ int key_set_add(KeySet *set, const void *key);
 
 /* Sorts, and drops what is there twice. */
 void key_set_sort(KeySet *set);
+
+/* Whether KEY is in a sorted set. */
+bool key_set_has(const KeySet *set, const void *key);
+
+/* Fills an empty set with what is in the map. Returns 0 or a negative errno. */
+int key_set_read(int map_fd, KeySet *set);
 
 /* Puts into the map what TO has and FROM has not. Returns 0 or a negative errno. */
 int key_set_put_new(int map_fd, const KeySet *from, const KeySet *to);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "enforce/program.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,11 @@
 
 struct ProgramMaps {
 	struct spale_tc *owner; /* its program is never loaded */
+	bool inherited;
 };
+
+/* Names of maps in a store. */
+#define STORE_NAME_MAX 32
 
 static void spale_tc_destroyp(struct spale_tc **skeleton)
 {
@@ -136,10 +141,125 @@ static int make_room_for_two(struct spale_tc *owner)
 	return 0;
 }
 
-int program_maps_new(Enforcer *report, ProgramMaps **ret_maps)
+static const char *store_name(const struct bpf_map *map, char name[static STORE_NAME_MAX])
+{
+	snprintf(name, STORE_NAME_MAX, "map-%s", bpf_map__name(map));
+	return name;
+}
+
+/* Whether INFO is of a map as this program declares it. */
+static bool is_of_shape(const struct bpf_map *map, const struct bpf_map_info *info)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->max_entries == bpf_map__max_entries(map) &&
+	       info->map_flags == bpf_map__map_flags(map);
+}
+
+/* The ABI number in a map of settings, whatever else of it may have changed; 0: not filled yet. */
+static int read_abi(int fd, uint32_t value_size, uint32_t *ret_abi)
+{
+	_cleanup_free_ uint32_t *value = calloc(1, value_size + sizeof(uint32_t));
+	const uint32_t zero = 0;
+
+	if (!value)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &zero, value) < 0)
+		return -errno;
+	*ret_abi = value[0];
+	return 0;
+}
+
+static int refuse_heritage(Enforcer *report, const char *name, uint32_t abi)
+{
+	char number[24] = "of another shape";
+
+	if (abi)
+		snprintf(number, sizeof(number), "of ABI %u", abi);
+	return enforcer_fail(report, -ESTALE,
+			     "an earlier spaled enforces with a map \"%s\" %s, and this one "
+			     "speaks ABI %u: what it enforces stays in force, and no knock is "
+			     "taken; to go on with this one, stop the service, which opens the "
+			     "ports, and start it",
+			     name, number, SPALE_ABI);
+}
+
+/* Uses the map FD, which was kept, in place of a new one. */
+static int inherit(Enforcer *report, struct bpf_map *map, int fd)
+{
+	const char *name = bpf_map__name(map);
+	struct bpf_map_info info = {0};
+	__u32 size = sizeof(info);
+	uint32_t abi = SPALE_ABI;
+	int error = bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? -errno : 0;
+
+	if (error == 0 && strcmp(name, "settings") == 0)
+		error = read_abi(fd, info.value_size, &abi);
+	if (error == 0 && abi && abi != SPALE_ABI)
+		return refuse_heritage(report, name, abi);
+	if (error == 0 && !is_of_shape(map, &info))
+		return refuse_heritage(report, name, 0);
+	if (error == 0)
+		error = bpf_map__reuse_fd(map, fd);
+	return error < 0
+		       ? enforcer_fail(report, error, "cannot use the map \"%s\" that was kept: %s",
+				       name, strerror(-error))
+		       : 0;
+}
+
+/* Settings come first, for they tell the number. *RET_COUNT: how many were there. */
+static int inherit_all(Enforcer *report, const EnforcerStore *store, struct spale_tc *owner,
+		       size_t *ret_count)
+{
+	struct bpf_map *map;
+	size_t count = 0;
+
+	for (int settings = 1; settings >= 0; settings--) {
+		bpf_object__for_each_map(map, owner->obj)
+		{
+			char name[STORE_NAME_MAX];
+			int error;
+
+			if (bpf_map__is_internal(map) || (map == owner->maps.settings) != settings)
+				continue;
+			_cleanup_close_ int fd =
+				store->take(store->userdata, store_name(map, name));
+			if (fd < 0)
+				continue;
+			error = inherit(report, map, fd);
+			if (error < 0)
+				return error;
+			count++;
+		}
+	}
+	*ret_count = count;
+	return 0;
+}
+
+static int keep_all(Enforcer *report, const EnforcerStore *store, struct spale_tc *owner)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, owner->obj)
+	{
+		char name[STORE_NAME_MAX];
+		int error;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		error = store->put(store->userdata, store_name(map, name), bpf_map__fd(map));
+		if (error < 0)
+			return enforcer_fail(report, error, "cannot have the map \"%s\" kept: %s",
+					     bpf_map__name(map), strerror(-error));
+	}
+	return 0;
+}
+
+int program_maps_new(Enforcer *report, const EnforcerStore *store, ProgramMaps **ret_maps)
 {
 	_cleanup_(spale_tc_destroyp) struct spale_tc *owner = NULL;
 	ProgramMaps *maps;
+	size_t inherited = 0;
 	int error;
 
 	libbpf_set_print(on_libbpf_message);
@@ -150,17 +270,32 @@ int program_maps_new(Enforcer *report, ProgramMaps **ret_maps)
 	error = bpf_program__set_autoload(owner->progs.spale_tc, false);
 	if (error == 0)
 		error = make_room_for_two(owner);
+	if (error == 0 && store) {
+		error = inherit_all(report, store, owner, &inherited);
+		if (error < 0)
+			return error;
+	}
 	if (error == 0)
 		error = spale_tc__load(owner);
 	if (error < 0)
 		return fail_with_hint(report, error, "cannot make the eBPF maps");
-
+	if (store) {
+		error = keep_all(report, store, owner);
+		if (error < 0)
+			return error;
+	}
 	maps = malloc(sizeof(*maps));
 	if (!maps)
 		return enforcer_fail(report, -ENOMEM, "out of memory");
 	maps->owner = TAKE_PTR(owner);
+	maps->inherited = inherited > 0;
 	*ret_maps = maps;
 	return 0;
+}
+
+bool program_maps_are_inherited(const ProgramMaps *maps)
+{
+	return maps->inherited;
 }
 
 void program_maps_free(ProgramMaps *maps)

@@ -7,17 +7,25 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "enforce/enforcer.h"
 
 typedef struct ProgramMaps ProgramMaps;
 
-/* Makes all maps, empty. Returns 0 or a negative errno. */
-int program_maps_new(Enforcer *report, ProgramMaps **ret_maps);
+/*
+ * Takes the maps that STORE (NULL: none) has kept, and makes the others, empty, and has it keep
+ * them. Returns 0, -ESTALE (kept by a spaled whose maps are others; STORE still has them) or a
+ * negative errno.
+ */
+int program_maps_new(Enforcer *report, const EnforcerStore *store, ProgramMaps **ret_maps);
 void program_maps_free(ProgramMaps *maps);
 DEFINE_CLEANUP(ProgramMaps, program_maps_free)
 #define _cleanup_program_maps_ _cleanup_(program_maps_freep)
+
+/* Whether they come from an earlier daemon. */
+bool program_maps_are_inherited(const ProgramMaps *maps);
 
 /* Descriptor of the map NAME, owned by MAPS, or -ENOENT. */
 int program_maps_fd(const ProgramMaps *maps, const char *name);

@@ -340,6 +340,33 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 	return 0;
 }
 
+int grant_table_restore(GrantTable *table, const Client *client, const Decision *decision,
+			const GrantOrigin *origin)
+{
+	Holdings holdings = find_holdings(table, &client->key, decision);
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	uint64_t last_id = table->last_id;
+	uint64_t renewed_mono_ns =
+		origin->renewed_mono_ns > 0 ? (uint64_t)origin->renewed_mono_ns : 0;
+	const Grant *added;
+	Slot *slot;
+	int r;
+
+	if (holdings.same_source || find_slot(table, origin->id))
+		return -EEXIST;
+	/* It gets the number behind the last one. */
+	table->last_id = origin->id - 1;
+	r = grant_table_add(table, client, decision, renewed_mono_ns, &changes, &added);
+	table->last_id = last_id > table->last_id ? last_id : table->last_id;
+	if (r < 0)
+		return r;
+	slot = find_slot(table, origin->id);
+	slot->grant.created_mono_ns = origin->created_mono_ns;
+	slot->grant.renewed_mono_ns = origin->renewed_mono_ns;
+	set_times(&slot->grant, decision);
+	return 0;
+}
+
 int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decision,
 			 EntryChanges *ret_changes)
 {

@@ -39,6 +39,13 @@ typedef struct Grant {
 	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
 } Grant;
 
+/* What cannot be decided anew of a grant. */
+typedef struct GrantOrigin {
+	uint64_t id;
+	uint64_t created_mono_ns;
+	int64_t renewed_mono_ns;
+} GrantOrigin;
+
 /* One entry that the kernel is to have (put) or not to have any more (!put). */
 typedef struct EntryChange {
 	bool put;
@@ -74,6 +81,15 @@ DEFINE_CLEANUP(GrantTable, grant_table_free)
  */
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant);
+
+/*
+ * Puts back a grant of an earlier daemon, with the number and the times that it had. Its last
+ * packet is its last knock; the kernel's entries may know of a later one (grant_table_note_last()).
+ * What the kernel is to have is not told: project the table when all are back. Same returns;
+ * -EEXIST: there is a grant of this number, or one of the client for that source.
+ */
+int grant_table_restore(GrantTable *table, const Client *client, const Decision *decision,
+			const GrantOrigin *origin);
 
 /*
  * Changes source, ports, times and deadline of an existing grant to those of DECISION without

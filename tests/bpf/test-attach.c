@@ -388,7 +388,7 @@ static void without_any(void)
 	_cleanup_free_ char *message = NULL;
 
 	help_become_nobody(0);
-	assert_int_equal(ebpf_enforcer_new(&enforcer, &message), -EPERM);
+	assert_int_equal(ebpf_enforcer_new(NULL, &enforcer, &message), -EPERM);
 	assert_null(enforcer);
 	assert_string_equal(message,
 			    "cannot make the eBPF maps: Operation not permitted; what this "

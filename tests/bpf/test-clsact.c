@@ -31,7 +31,7 @@ static Clsact clsact_new(void)
 {
 	Clsact clsact = {.program_fd = -1};
 
-	assert_done(&clsact.report, program_maps_new(&clsact.report, &clsact.maps));
+	assert_done(&clsact.report, program_maps_new(&clsact.report, NULL, &clsact.maps));
 	clsact.program_fd =
 		program_load(&clsact.report, clsact.maps, MODE_TC, 0, SPALE_HEADER_ETHERNET);
 	assert_true(clsact.program_fd >= 0);

@@ -5,6 +5,7 @@ import contextlib
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -179,7 +180,7 @@ def test_goes_down_and_up(daemon, lab, plug):
         cable.give_addresses()
         assert cable.closed()
         lab.server.ip("link set new0 down")
-    assert len(re.findall(r"interface=new0", daemon.log())) == 1
+    assert len(re.findall(r"interface (attached|lost): interface=new0", daemon.log())) == 1
 
 
 def test_what_cannot_be_attached_is_tried_again(make_daemon, lab, plug, shared_keys):
@@ -219,15 +220,36 @@ def test_messages_that_the_kernel_dropped(daemon, lab, plug):
 
 # ---- interfaces that are not there yet -------------------------------------------------------
 
+class ServiceManager:
+    """Hears what a service manager is told, and keeps nothing of it."""
+
+    def __init__(self, path):
+        self.told = ""
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sock.bind(path)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            message = self._sock.recv(4096).decode()
+            if message == "end":
+                return
+            self.told += message + "\n"
+
+    def hears(self, text):
+        return wait_until(lambda: text in self.told)
+
+    def close(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"end", self._sock.getsockname())
+
+
 @pytest.fixture
 def service_manager(tmp_path, monkeypatch):
-    """A socket that is told what a service manager is told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        path = str(tmp_path / "notify")
-        sock.bind(path)
-        sock.settimeout(5)
-        monkeypatch.setenv("NOTIFY_SOCKET", path)
-        yield sock
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    with contextlib.closing(ServiceManager(path)) as manager:
+        yield manager
 
 
 def test_by_hand_a_missing_interface_is_an_error(daemon):
@@ -241,16 +263,13 @@ def test_a_service_waits_for_a_missing_interface(daemon, lab, plug, service_mana
     daemon.start(Protect={"Interfaces": "s0 new0"})
     assert tcp_closed(lab.client, "ipv4", services.TCP)
     assert 'there is no interface "new0": it is attached when it appears' in daemon.log()
-    told = ""
-    while "READY=1" not in told:
-        told += service_manager.recv(4096).decode() + "\n"
-    assert "interfaces missing: 1" in told
+    assert service_manager.hears("READY=1\n")
+    assert "interfaces missing: 1\n" in service_manager.told
     mark = daemon.mark()
     cable = plug("new0")
     assert attached(daemon, "new0", mark), daemon.log(mark)
     assert cable.closed()
-    while "knocks accepted\n" not in told:
-        told += service_manager.recv(4096).decode() + "\n"
+    assert service_manager.hears("knocks accepted\n")
     daemon.write_conf(Protect={"Interfaces": "s0 new0 other0"})
     daemon.reload()
 

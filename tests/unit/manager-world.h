@@ -61,7 +61,9 @@ typedef struct Fixture {
 	FakeEnforcer *fake; /* the manager's */
 	State *state;
 	Manager *manager;
-	uint8_t nonce; /* of the last knock */
+	uint8_t nonce;		      /* of the last knock */
+	const char *alice;	      /* NAME.conf at the start */
+	const FakeEnforcer *heritage; /* an earlier daemon's, whose records and entries are taken */
 } Fixture;
 
 static inline Secret private_key(uint8_t seed)
@@ -142,9 +144,15 @@ static inline void make_manager(Fixture *fixture)
 	fixture->fake->interfaces[0] = (EnforcerInterface){.name = "test0", .ifindex = 2};
 	fixture->fake->interfaces[1] = (EnforcerInterface){.name = "test1", .ifindex = 3};
 	fixture->fake->interface_count = 2;
+	if (fixture->heritage) {
+		fixture->fake->entries = fixture->heritage->entries;
+		fixture->fake->entry_count = fixture->heritage->entry_count;
+		fixture->fake->kept = fixture->heritage->kept;
+		fixture->fake->kept_count = fixture->heritage->kept_count;
+	}
 	assert_int_equal(manager_new(&fixture->fake->base, config, &keys,
-				     make_clients(config, NULL, true), fixture->state, &clock,
-				     &fixture->manager),
+				     make_clients(config, fixture->alice, true), fixture->state,
+				     &clock, &fixture->manager),
 			 0);
 	assert_true(secret_is_zero(&keys, sizeof(keys)));
 }

@@ -300,6 +300,107 @@ static void test_oldest_yields(void **data)
 	assert_state(fixture, 15, 60);
 }
 
+/* Another daemon, in whose kernel everything is as this one left it. */
+static void start_anew(Fixture *fixture)
+{
+	FakeEnforcer before = *fixture->fake;
+
+	fixture->fake->entries = NULL;
+	fixture->fake->entry_count = 0;
+	fixture->fake->kept = NULL;
+	fixture->fake->kept_count = 0;
+	close_all(fixture);
+	open_state(fixture, false);
+	fixture->heritage = &before;
+	make_manager(fixture);
+	fixture->heritage = NULL;
+}
+
+static void test_restart_keeps_grants(void **data)
+{
+	Fixture *fixture = *data;
+	const Grant *grant;
+
+	knock_as(fixture, ALICE, 7);
+	pass_seconds(fixture, 10);
+	knock_as(fixture, ALICE, 8);
+	knock_as(fixture, BOB, 9);
+	assert_state(fixture, 3, 12);
+	pass_seconds(fixture, 100);
+	knock_as(fixture, ALICE, 8);
+	/* Its last packet is known to the kernel only; an entry is nobody's. */
+	fixture->fake->entries[0].value.last_mono_ns = fixture->now.mono_ns - NSEC_PER_SEC;
+	fixture->fake->entries[1].key.port += 777;
+	start_anew(fixture);
+	assert_state(fixture, 3, 12);
+	grant = grant_table_by_id(manager_grants(fixture->manager), 1);
+	assert_string_equal(grant->client, "alice");
+	assert_int_equal(grant->created_mono_ns, UPTIME_NS);
+	assert_int_equal(grant->renewed_mono_ns, UPTIME_NS);
+	assert_int_equal(grant->last_mono_ns, fixture->now.mono_ns - NSEC_PER_SEC);
+	assert_int_equal(grant->deadline_mono_ns, UPTIME_NS + 3600 * NSEC_PER_SEC);
+	grant = grant_table_by_id(manager_grants(fixture->manager), 2);
+	assert_int_equal(grant->created_mono_ns, UPTIME_NS + 10 * NSEC_PER_SEC);
+	assert_int_equal(grant->deadline_mono_ns, UPTIME_NS + 3710 * NSEC_PER_SEC);
+
+	/* Numbers go on. */
+	knock_as(fixture, BOB, 10);
+	assert_non_null(grant_table_by_id(manager_grants(fixture->manager), 4));
+	/* What has ended does not come back. */
+	reload(fixture, CONFIG, NULL, false, 0);
+	start_anew(fixture);
+	assert_state(fixture, 2, 8);
+}
+
+static void test_restart_decides_anew(void **data)
+{
+	Fixture *fixture = *data;
+
+	knock_as(fixture, ALICE, 7);
+	knock_as(fixture, BOB, 8);
+	assert_state(fixture, 2, 8);
+	fixture->alice = "[Client]\nPorts=22/tcp\n";
+	start_anew(fixture);
+	assert_state(fixture, 2, 5);
+	fixture->alice = "[Client]\nEnabled=no\n";
+	start_anew(fixture);
+	assert_state(fixture, 1, 4);
+	fixture->alice = NULL;
+	start_anew(fixture);
+	assert_state(fixture, 1, 4);
+}
+
+static void test_restart_remembers_knocks(void **data)
+{
+	Fixture *fixture = *data;
+	struct spale_knock knock = make_knock(fixture, ALICE, SERVER, STEP, 7);
+	struct spale_knock later = make_knock(fixture, ALICE, SERVER, STEP + 1, 7);
+
+	manager_knock(&knock, fixture->manager);
+	assert_int_equal(manager_accepted(fixture->manager), 1);
+	for (int i = 0; i < 3; i++) {
+		start_anew(fixture);
+		manager_knock(&knock, fixture->manager);
+		assert_int_equal(manager_refused(fixture->manager, REFUSAL_REPLAYED), 1);
+		/* A new one of the same step is neither a replay nor below a floor. */
+		knock_as(fixture, ALICE, 7);
+		assert_int_equal(manager_accepted(fixture->manager), 1);
+	}
+	/* What is forgotten has become the floor, which a clock that is set back does not help. */
+	pass_seconds(fixture, 3 * SPALE_TIME_STEP);
+	knock_as(fixture, ALICE, 7);
+	start_anew(fixture);
+	fixture->now.real_usec -= 3 * SPALE_TIME_STEP * USEC_PER_SEC;
+	knock.received_mono_ns = later.received_mono_ns = fixture->now.mono_ns;
+	manager_knock(&knock, fixture->manager);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
+	manager_knock(&later, fixture->manager);
+	assert_int_equal(manager_accepted(fixture->manager), 1);
+	/* A client who is removed takes along what the kernel keeps of him. */
+	reload(fixture, CONFIG, NULL, false, 0);
+	assert_int_equal(fixture->fake->kept_count, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -317,6 +418,9 @@ int main(void)
 		TEST(test_reload_failures_change_nothing),
 		TEST(test_suspend),
 		TEST(test_oldest_yields),
+		cmocka_unit_test_setup_teardown(test_restart_keeps_grants, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_restart_decides_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_restart_remembers_knocks, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/fd-store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "util/parse.h"
+
+/* How long the service manager may take. */
+#define SETTLE_USEC (10 * USEC_PER_SEC)
+
+struct FdStore {
+	EnforcerStore ops;
+	char **names; /* of descriptors from SD_LISTEN_FDS_START on; NULL ones were taken */
+	int count;
+	bool heritage;
+};
+
+static int take(void *userdata, const char *name)
+{
+	FdStore *store = userdata;
+
+	for (int i = 0; i < store->count; i++) {
+		if (!store->names[i] || strcmp(store->names[i], name) != 0)
+			continue;
+		free(store->names[i]);
+		store->names[i] = NULL;
+		return SD_LISTEN_FDS_START + i;
+	}
+	return -ENOENT;
+}
+
+/* No polling: links and maps never hang up. */
+static int put(void *userdata, const char *name, int fd)
+{
+	_cleanup_free_ char *message = NULL;
+	int r;
+
+	(void)userdata;
+	if (asprintf(&message, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name) < 0)
+		return -ENOMEM;
+	r = sd_pid_notify_with_fds(0, false, message, &fd, 1);
+	return r < 0 ? r : 0;
+}
+
+static void drop(void *userdata, const char *name)
+{
+	(void)userdata;
+	sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+int fd_store_new(FdStore **ret_store)
+{
+	_cleanup_(fd_store_freep) FdStore *store = NULL;
+	char **names = NULL;
+	int count;
+
+	*ret_store = NULL;
+	if (!getenv("NOTIFY_SOCKET"))
+		return 0;
+	count = sd_listen_fds_with_names(true, &names);
+	if (count < 0)
+		return count;
+	store = calloc(1, sizeof(*store));
+	if (!store)
+		return -ENOMEM;
+	store->ops = (EnforcerStore){take, put, drop, store};
+	store->names = names;
+	store->count = count;
+	store->heritage = count > 0;
+	*ret_store = TAKE_PTR(store);
+	return 0;
+}
+
+/* What nobody took is no use to anybody. */
+void fd_store_free(FdStore *store)
+{
+	if (!store)
+		return;
+	for (int i = 0; i < store->count; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (store->names[i])
+			closep(&fd);
+		free(store->names[i]);
+	}
+	free(store->names);
+	free(store);
+}
+
+const EnforcerStore *fd_store_for_enforcer(const FdStore *store)
+{
+	return store ? &store->ops : NULL;
+}
+
+bool fd_store_has_heritage(const FdStore *store)
+{
+	return store && store->heritage;
+}
+
+int fd_store_settle(const FdStore *store)
+{
+	int r = store ? sd_notify_barrier(0, SETTLE_USEC) : 0;
+
+	return r < 0 ? r : 0;
+}

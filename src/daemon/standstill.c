@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/standstill.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "daemon/journal.h"
+#include "daemon/reload-request.h"
+
+/* The service manager wants to hear of us this often, whatever it is set to within reason. */
+#define ALIVE_MSEC 2000
+
+/* The next signal, or -EAGAIN. */
+static int next_signal(int fd, struct signalfd_siginfo *ret_info)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	int r = poll(&wait, 1, ALIVE_MSEC);
+
+	if (r <= 0)
+		return r == 0 || errno == EINTR ? -EAGAIN : -errno;
+	return read(fd, ret_info, sizeof(*ret_info)) == sizeof(*ret_info) ? 0 : -EIO;
+}
+
+static int reload(const Options *options, const struct signalfd_siginfo *info, Setup *ret_setup)
+{
+	int r = ret_setup ? setup_load(options, false, ret_setup) : -ESTALE;
+
+	reload_request_answer(info, r);
+	return r;
+}
+
+int standstill(const char *why, const Options *options, Setup *ret_setup)
+{
+	_cleanup_close_ int fd = -1;
+	sigset_t mask;
+	int r = -EAGAIN;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	fd = signalfd(-1, &mask, SFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	journal_line(LOG_LEVEL_ERROR,
+		     "%s: what was protected stays so and open grants last until they end, but no "
+		     "knock is taken",
+		     why);
+	sd_notifyf(false, "READY=1\nSTATUS=No knock is taken: %s", why);
+	for (;;) {
+		struct signalfd_siginfo info;
+
+		sd_notify(false, "WATCHDOG=1");
+		r = next_signal(fd, &info);
+		if (r == -EAGAIN)
+			continue;
+		if (r == 0 && info.ssi_signo != SIGHUP)
+			r = -ECANCELED;
+		else if (r == 0 && reload(options, &info, ret_setup) < 0)
+			continue;
+		return r;
+	}
+}

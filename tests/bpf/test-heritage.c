@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* What one enforcer leaves to the next in a store: nothing opens, nothing is lost. */
+#include "enforce-help.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "enforce/ebpf.h"
+
+/* A store in this process. */
+static struct {
+	char name[32];
+	int fd;
+} kept[128];
+static size_t kept_count;
+
+static int store_take(void *userdata, const char *name)
+{
+	(void)userdata;
+	for (size_t i = 0; i < kept_count; i++)
+		if (strcmp(kept[i].name, name) == 0)
+			return fcntl(kept[i].fd, F_DUPFD_CLOEXEC, 3);
+	return -ENOENT;
+}
+
+static void store_remove(void *userdata, const char *name)
+{
+	(void)userdata;
+	for (size_t i = kept_count; i-- > 0;) {
+		if (strcmp(kept[i].name, name) != 0)
+			continue;
+		close(kept[i].fd);
+		kept[i] = kept[--kept_count];
+	}
+}
+
+static int store_put(void *userdata, const char *name, int fd)
+{
+	store_remove(userdata, name);
+	assert_true(kept_count < ARRAY_SIZE(kept));
+	snprintf(kept[kept_count].name, sizeof(kept[0].name), "%s", name);
+	kept[kept_count].fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return kept[kept_count++].fd < 0 ? -errno : 0;
+}
+
+static const EnforcerStore store = {store_take, store_put, store_remove, NULL};
+
+static int empty_store(void **state)
+{
+	(void)state;
+	while (kept_count > 0)
+		store_remove(NULL, kept[0].name);
+	return 0;
+}
+
+static Enforcer *heir(void)
+{
+	Enforcer *enforcer = NULL;
+	_cleanup_free_ char *error = NULL;
+
+	if (ebpf_enforcer_new(&store, &enforcer, &error) < 0)
+		fail_msg("%s", error);
+	return enforcer;
+}
+
+static void set_policy(Enforcer *enforcer, Mode mode)
+{
+	_cleanup_config_ Config *config = help_config();
+
+	config->mode = mode;
+	assert_done(enforcer, enforcer_set_policy(enforcer, config));
+}
+
+/* One entry of a grant: to HELP_TCP_PORT, from 192.0.2.LAST. */
+static EntryChange entry(uint8_t last)
+{
+	EntryChange change = {
+		.put = true,
+		.key = {.source = {[10] = 0xff, [11] = 0xff, 192, 0, 2, last},
+			.port = HELP_TCP_PORT,
+			.protocol = 6,
+			.prefix_length = 128},
+		.value = {.last_mono_ns = 5,
+			  .idle_ns = SPALE_NEVER_NS,
+			  .grace_ns = SPALE_NEVER_NS,
+			  .deadline_mono_ns = SPALE_NEVER_NS},
+	};
+
+	return change;
+}
+
+static void tcx_or_xdp(Mode mode)
+{
+	Enforcer *enforcer = heir();
+	EntryChange entries[] = {entry(2), entry(3)};
+	const EntryChanges both = {entries, 2, 2}, second = {&entries[1], 1, 1};
+	const uint64_t id = 7;
+	const struct spale_owner owner = {.client = "alice"};
+	uint64_t last;
+
+	set_policy(enforcer, mode);
+	assert_done(enforcer, enforcer_apply(enforcer, &both));
+	assert_done(enforcer, enforcer_record_put(enforcer, ENFORCER_OWNERS, &id, &owner));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", mode));
+	help_send_syn("far", HELP_TCP_PORT);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_GRANTED, 1), 1);
+	enforcer_free(enforcer);
+
+	/* While there is none, the programs go on. The next one finds what they counted. */
+	help_send_syn("far", HELP_UDP_PORT);
+	help_send_syn("far", HELP_TCP_PORT);
+	enforcer = heir();
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_GRANTED, 2), 2);
+	set_policy(enforcer, mode);
+	assert_int_equal(enforcer_attach(enforcer, "near", mode), -EALREADY);
+	assert_done(enforcer, enforcer_last_seen(enforcer, &entries[0].key, &last));
+	assert_true(last > 5);
+	assert_done(enforcer, enforcer_sync(enforcer, &second));
+	assert_int_equal(enforcer_last_seen(enforcer, &entries[0].key, &last), -ENOENT);
+	assert_done(enforcer, enforcer_last_seen(enforcer, &entries[1].key, &last));
+	help_send_syn("far", HELP_TCP_PORT);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 1), 1);
+
+	/* Detached is detached. */
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_int_equal(store_take(NULL, "link-0"), -ENOENT);
+	enforcer_free(enforcer);
+}
+
+static bool has_tcx(void)
+{
+	Enforcer *enforcer = heir();
+	bool has;
+
+	set_policy(enforcer, MODE_TC);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	has = !help_has_clsact("near");
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	enforcer_free(enforcer);
+	empty_store(NULL);
+	return has;
+}
+
+static void test_restart(void **state)
+{
+	(void)state;
+	if (has_tcx())
+		tcx_or_xdp(MODE_TC);
+	empty_store(NULL);
+	tcx_or_xdp(MODE_XDP);
+}
+
+/* The new mode is there before the old one goes. */
+static void test_mode_changes(void **state)
+{
+	Enforcer *enforcer = heir();
+
+	(void)state;
+	set_policy(enforcer, MODE_XDP);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	enforcer_free(enforcer);
+	enforcer = heir();
+	set_policy(enforcer, MODE_TC);
+	assert_int_not_equal(help_xdp_id("near"), 0);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_int_equal(help_xdp_id("near"), 0);
+	assert_int_equal(help_tc_count("near"), 1);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	enforcer_free(enforcer);
+}
+
+static void test_interface_went_meanwhile(void **state)
+{
+	Enforcer *enforcer = heir();
+	EnforcerInterface *interfaces = NULL;
+	size_t count = 0;
+
+	(void)state;
+	set_policy(enforcer, MODE_XDP);
+	assert_true(help_run("ip link add one type veth peer name other"));
+	assert_done(enforcer, enforcer_attach(enforcer, "one", MODE_XDP));
+	enforcer_free(enforcer);
+	assert_true(help_run("ip link del one"));
+	enforcer = heir();
+	assert_int_equal(store_take(NULL, "link-0"), -ENOENT);
+	assert_done(enforcer, enforcer_interfaces(enforcer, &interfaces, &count));
+	for (size_t i = 0; i < count; i++)
+		assert_false(interfaces[i].is_attached);
+	free(interfaces);
+	enforcer_free(enforcer);
+}
+
+static void assert_refused(const char *words)
+{
+	Enforcer *enforcer = NULL;
+	_cleanup_free_ char *error = NULL;
+	size_t before = kept_count;
+
+	assert_int_equal(ebpf_enforcer_new(&store, &enforcer, &error), -ESTALE);
+	if (!strstr(error, words))
+		fail_msg("\"%s\" lacks \"%s\"", error, words);
+	assert_int_equal(kept_count, before);
+}
+
+/* Of another ABI, or of a shape that nobody raised the number for. */
+static void test_other_abi_is_refused(void **state)
+{
+	Enforcer *enforcer = heir();
+	struct spale_settings settings;
+	const __u32 zero = 0;
+	int fd;
+
+	(void)state;
+	set_policy(enforcer, MODE_XDP);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	enforcer_free(enforcer);
+	fd = store_take(NULL, "map-settings");
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &settings), 0);
+	settings.abi = SPALE_ABI + 1;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &settings, BPF_ANY), 0);
+	assert_refused("\"settings\" of ABI");
+	settings.abi = SPALE_ABI;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &settings, BPF_ANY), 0);
+	close(fd);
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "grants", sizeof(struct spale_grant_key), 8, 16,
+			    NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(store_put(NULL, "map-grants", fd), 0);
+	close(fd);
+	assert_refused("\"grants\" of another shape");
+	/* It is closed still. */
+	assert_int_not_equal(help_xdp_id("near"), 0);
+	empty_store(NULL);
+	assert_int_equal(help_xdp_id("near"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_restart, empty_store),
+		cmocka_unit_test_teardown(test_mode_changes, empty_store),
+		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),
+		cmocka_unit_test_teardown(test_other_abi_is_refused, empty_store),
+	};
+
+	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);
+}
