@@ -436,15 +436,19 @@ def reply_port(frame, any_segment=False):
     return None
 
 
-def collect(wire, wanted, timeout=0.3, any_segment=False):
-    """The ports of WANTED that are answered, until all are or nothing has come for TIMEOUT."""
-    answered, end = set(), time.monotonic() + timeout
+def collect(wire, wanted, quiet=0.3, any_segment=False, awaited=()):
+    """
+    The ports of WANTED that are answered, until all are or nothing has come for QUIET seconds; but
+    for those AWAITED two seconds are waited.
+    """
+    answered, awaited = set(), set(awaited)
+    end = time.monotonic() + (2.0 if awaited else quiet)
     while wanted - answered and wire.wait(end - time.monotonic()):
         while (frame := wire.receive()) is not None:
             port = reply_port(frame, any_segment)
             if port in wanted and port not in answered:
                 answered.add(port)
-                end = time.monotonic() + timeout
+                end = time.monotonic() + (2.0 if awaited - answered else quiet)
     return answered
 
 
@@ -466,10 +470,11 @@ def probe_syn(link, frame, source_port, timeout=0.3, scattered=False):
 KINDS = tuple(itertools.product(("tcp", "udp"), ("linear", "scattered")))
 
 
-def answered(link, family, source=None):
+def answered(link, family, source=None, expected=(), quiet=0.3):
     """
     Sends every disguise of FAMILY to the protected ports, as TCP and UDP, linear and scattered.
-    Returns the (name, protocol, layout) that were answered.
+    Returns the (name, protocol, layout) that were answered. Waits two seconds for those that are
+    EXPECTED, and then until nothing has come for QUIET seconds.
     """
     found = set()
     for layout in ("linear", "scattered"):
@@ -483,5 +488,6 @@ def answered(link, family, source=None):
                 for frame in disguise.build(probe):
                     wire.send(frame)
                 sent[probe.source_port] = (disguise.name, protocol, layout)
-            found |= {sent[port] for port in collect(wire, set(sent))}
+            awaited = {port for port, kind in sent.items() if kind in expected}
+            found |= {sent[port] for port in collect(wire, set(sent), quiet, awaited=awaited)}
     return found
