@@ -7,6 +7,7 @@ be under way at a time.
 """
 
 import dataclasses
+import errno
 import itertools
 import select
 import socket
@@ -405,7 +406,14 @@ class Wire:
 
     def send(self, frame):
         """SCATTERED: all but the Ethernet header lies outside the linear part of the skb."""
-        self._socket.send(bytes(10) + frame if self._scattered else frame)
+        while True:
+            try:
+                self._socket.send(bytes(10) + frame if self._scattered else frame)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # dropped: the other end has too much to do
+                    raise
+                time.sleep(0.001)
 
     def receive(self):
         """A frame that came in from the other end, or None."""
