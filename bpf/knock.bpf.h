@@ -20,12 +20,12 @@
 /* knock_take()'s answer for what is not a knock; next to the reasons. */
 #define KNOCK_NONE SPALE_REASON_COUNT
 
-/* A knock of format 1 from L4 on, and of its payload the part by which repetitions are known. */
+/* A knock of format 1 from L4 on. */
 #define KNOCK_DATAGRAM_SIZE (sizeof(struct udphdr) + SPALE_FORMAT1_SIZE)
-#define KNOCK_TAIL_SIZE	    sizeof(((struct spale_seen_key *)0)->tail)
 
 _Static_assert(SPALE_FORMAT1_SIZE <= SPALE_KNOCK_MAX, "room for a knock of format 1");
 
+/* Read by itself, so that a flood of datagrams that are nobody's costs no more. */
 struct knock_head {
 	struct udphdr udp;
 	struct client_key sender;
@@ -49,7 +49,6 @@ static __always_inline bool knock_is_address(const struct spale_settings *policy
 static __always_inline bool knock_is_knock(Context *ctx, const struct spale_settings *policy,
 					   const struct flow *flow, struct spale_seen_key *ret_seen)
 {
-	__u32 payload = flow->l4_offset + sizeof(struct udphdr);
 	struct knock_head head;
 
 	if (flow->fragment || flow->l4_offset + KNOCK_DATAGRAM_SIZE > flow->end_offset)
@@ -61,10 +60,10 @@ static __always_inline bool knock_is_knock(Context *ctx, const struct spale_sett
 	if (!bpf_map_lookup_elem(&clients, &head.sender))
 		return false;
 
+	__builtin_memset(ret_seen->datagram, 0, sizeof(ret_seen->datagram));
 	__builtin_memcpy(ret_seen->source, flow->source.bytes, sizeof(ret_seen->source));
-	if (ctx_load(ctx, payload + SPALE_FORMAT1_ENC_OFFSET, ret_seen->enc, SPALE_KEY_SIZE) ||
-	    ctx_load(ctx, payload + SPALE_FORMAT1_SIZE - KNOCK_TAIL_SIZE, ret_seen->tail,
-		     KNOCK_TAIL_SIZE))
+	if (ctx_load(ctx, flow->l4_offset + sizeof(head.udp), ret_seen->datagram,
+		     SPALE_FORMAT1_SIZE))
 		return false;
 
 	/* A gateway must not eat an inner server's knocks. */
@@ -114,8 +113,8 @@ static __always_inline __u32 knock_hand_up(Context *ctx, const struct flow *flow
 	if (!knock)
 		return SPALE_REASON_KNOCK_RING_FULL;
 
-	/* All of it: what is not written is old kernel memory. */
-	__builtin_memset(knock, 0, sizeof(*knock));
+	/* All of it is written: what is not would be old kernel memory. */
+	__builtin_memset(knock, 0, __builtin_offsetof(struct spale_knock, data));
 	knock->received_mono_ns = now;
 	__builtin_memcpy(knock->source, flow->source.bytes, sizeof(knock->source));
 	__builtin_memcpy(knock->destination, flow->destination.bytes, sizeof(knock->destination));
@@ -124,11 +123,7 @@ static __always_inline __u32 knock_hand_up(Context *ctx, const struct flow *flow
 	knock->destination_port = flow->destination_port;
 	knock->length = SPALE_FORMAT1_SIZE;
 	knock->format = 1;
-	if (ctx_load(ctx, flow->l4_offset + sizeof(struct udphdr), knock->data,
-		     SPALE_FORMAT1_SIZE)) {
-		bpf_ringbuf_discard(knock, 0);
-		return KNOCK_NONE;
-	}
+	__builtin_memcpy(knock->data, key->datagram, sizeof(knock->data));
 
 	/* Any other failure (no memory) must not cost a knock: the daemon remembers exactly. */
 	if (bpf_map_update_elem(&seen, key, &one, BPF_NOEXIST) == -EEXIST) {

@@ -203,12 +203,15 @@ struct spale_vlan_key {
 /* Longest datagram of any format. */
 #define SPALE_KNOCK_MAX 144
 
-/* Key of map "seen", a small memory (LRU) of the datagrams that were handed up lately. */
+/*
+ * Key of map "seen", a small memory (LRU) of the datagrams that were handed up lately. All of the
+ * datagram: whoever re-sends a part of one with other bytes must not make the genuine one look
+ * like a repetition.
+ */
 struct spale_seen_key {
 	__u8 source[16];
-	__u8 enc[32];
-	__u8 tail[16];
-};
+	__u8 datagram[SPALE_KNOCK_MAX]; /* zero behind its end */
+} __attribute__((aligned(8)));
 
 #define SPALE_SEEN_MAX 4096
 
@@ -327,7 +330,7 @@ _Static_assert(sizeof(struct spale_accepted_key) == 56, "spale_accepted_key");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");
 _Static_assert(sizeof(struct spale_vlan_key) == 8, "spale_vlan_key");
-_Static_assert(sizeof(struct spale_seen_key) == 64, "spale_seen_key");
+_Static_assert(sizeof(struct spale_seen_key) == 16 + SPALE_KNOCK_MAX, "spale_seen_key");
 _Static_assert(sizeof(struct spale_knock) == 56 + SPALE_KNOCK_MAX, "spale_knock");
 _Static_assert(__builtin_offsetof(struct spale_knock, data) == 56, "spale_knock.data");
 _Static_assert(sizeof(struct spale_attempts) == 16, "spale_attempts");

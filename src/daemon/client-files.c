@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "keys/key-file.h"
 #include "util/file.h"
@@ -291,6 +292,24 @@ static void warn_of_lonely_confs(Scan *scan)
 	}
 }
 
+/* <CLIENT>_PORTS= of spale 0.3 for nobody: a misspelt name leaves its client without restriction.
+ */
+static void warn_of_lonely_overrides(const Scan *scan, const Config *config)
+{
+	for (size_t i = 0; i < config->override_count; i++) {
+		const char *name = config->overrides[i].name;
+		bool known = false;
+
+		for (size_t j = 0; j < scan->count && !known; j++)
+			known = strcasecmp(scan->candidates[j].name, name) == 0;
+		if (!known)
+			diagnostics_add(scan->diagnostics, SEVERITY_WARNING, scan->directory,
+					"no client is named like the settings %s_…= in the "
+					"configuration, which have no effect",
+					name);
+	}
+}
+
 int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFilesRefused refused,
 		      void *userdata, ClientSet **ret_clients)
 {
@@ -319,6 +338,7 @@ int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFile
 	if (r < 0)
 		return r;
 	warn_of_lonely_confs(&scan);
+	warn_of_lonely_overrides(&scan, config);
 	if (client_set_count(set) == 0)
 		diagnostics_add(diagnostics, SEVERITY_WARNING, scan.directory,
 				"there is no usable client, so nobody can open anything");

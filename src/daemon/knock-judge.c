@@ -415,6 +415,26 @@ static void forget_node(const void *node, VISIT which, void *judge)
 		forget_peer(judge, *peer);
 }
 
+void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_usec)
+{
+	KnockPeer *peer = get_peer(judge, key);
+	uint64_t floor = now_real_usec / STEP_USEC;
+	int r = -ENOMEM;
+
+	if (peer) {
+		replay_raise_floor(&peer->replay, floor);
+		/* The record is one for both: it must not fall behind what was accepted. */
+		if (peer->replay.highest_set && peer->replay.highest > floor)
+			floor = peer->replay.highest;
+		r = state_set_floor(judge->state, key, FORMAT1, floor);
+	}
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR,
+			     "a revocation could not be recorded (%s): a knock that was held back "
+			     "may undo it for a minute",
+			     strerror(-r));
+}
+
 /* Moves the peers of CLIENTS to a new tree; what cannot be moved is read from the disk again. */
 void knock_judge_keep(KnockJudge *judge, const ClientSet *clients)
 {

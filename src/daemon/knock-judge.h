@@ -77,6 +77,12 @@ Refusal knock_judge_examine(KnockJudge *judge, const KnockRules *rules,
  */
 Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict);
 
+/*
+ * After a grant of KEY was revoked: knocks of its that are not later than NOW are refused, on disk
+ * too. (A knock that was held back on its way must not undo the revocation.)
+ */
+void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_usec);
+
 /* What is remembered of KEY, or NULL. */
 KnockPeer *knock_judge_peer(KnockJudge *judge, const PublicKey *key);
 

@@ -360,6 +360,7 @@ static size_t redecide_all(Manager *manager, const uint64_t *ids, size_t count)
 
 		if (!reason)
 			continue;
+		knock_judge_bar(manager->judge, &grant->key, real_usec(manager));
 		end_grant(manager, grant, JOURNAL_GRANT_REVOKED, reason, detail);
 		revoked++;
 	}

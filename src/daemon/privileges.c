@@ -5,30 +5,18 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/parse.h"
 #include "util/process.h"
 
 /* The largest number that is a user's or a group's; the one behind it means "unchanged". */
 #define ID_MAX (UINT32_MAX - 1)
-
-static int __attribute__((format(printf, 3, 4)))
-fail(char **ret_error, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	if (vasprintf(ret_error, format, arguments) < 0)
-		*ret_error = NULL;
-	va_end(arguments);
-	return error;
-}
 
 static int parse_user(const char *text, bool needs_group, Privileges *privileges, char **ret_error)
 {
@@ -45,8 +33,8 @@ static int parse_user(const char *text, bool needs_group, Privileges *privileges
 		user = getpwnam(text);
 	}
 	if (!user)
-		return fail(ret_error, -EINVAL, "--drop-privs: there is no user \"%s\"%s", text,
-			    needs_group ? "; say UID:GID for one without a name" : "");
+		return error_set(ret_error, -EINVAL, "--drop-privs: there is no user \"%s\"%s",
+				 text, needs_group ? "; say UID:GID for one without a name" : "");
 	privileges->uid = user->pw_uid;
 	privileges->gid = user->pw_gid;
 	return 0;
@@ -63,7 +51,8 @@ static int parse_group(const char *text, Privileges *privileges, char **ret_erro
 	}
 	group = getgrnam(text);
 	if (!group)
-		return fail(ret_error, -EINVAL, "--drop-privs: there is no group \"%s\"", text);
+		return error_set(ret_error, -EINVAL, "--drop-privs: there is no group \"%s\"",
+				 text);
 	privileges->gid = group->gr_gid;
 	return 0;
 }
@@ -76,7 +65,7 @@ int privileges_parse(const char *text, Privileges *ret_privileges, char **ret_er
 	int r;
 
 	if (!copy)
-		return fail(ret_error, -ENOMEM, "no memory");
+		return error_set(ret_error, -ENOMEM, "no memory");
 	colon = strchr(copy, ':');
 	if (colon)
 		*colon = '\0';
@@ -86,8 +75,8 @@ int privileges_parse(const char *text, Privileges *ret_privileges, char **ret_er
 	if (r < 0)
 		return r;
 	if (privileges.uid == 0 || privileges.gid == 0)
-		return fail(ret_error, -EINVAL,
-			    "--drop-privs %s: is root, and nothing would be dropped", text);
+		return error_set(ret_error, -EINVAL,
+				 "--drop-privs %s: is root, and nothing would be dropped", text);
 	*ret_privileges = privileges;
 	return 0;
 }

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "util/error.h"
 #include "util/file.h"
 #include "util/parse.h"
 
@@ -151,18 +151,6 @@ static int open_or_make(int dir_fd, const char *name)
 	return TAKE_FD(fd);
 }
 
-static int __attribute__((format(printf, 3, 4)))
-fail(char **ret_error, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	if (vasprintf(ret_error, format, arguments) < 0)
-		*ret_error = NULL;
-	va_end(arguments);
-	return error;
-}
-
 int state_open(const char *directory, State **ret_state, bool *ret_fresh, char **ret_error)
 {
 	_cleanup_state_ State *state = malloc(sizeof(*state));
@@ -170,31 +158,33 @@ int state_open(const char *directory, State **ret_state, bool *ret_fresh, char *
 	Floors floors;
 
 	if (!state)
-		return fail(ret_error, -ENOMEM, "no memory");
+		return error_set(ret_error, -ENOMEM, "no memory");
 	*state = (State){-1, -1};
 	state->dir_fd = open_or_make(AT_FDCWD, directory);
 	if (state->dir_fd < 0)
-		return fail(ret_error, state->dir_fd,
-			    "the state directory %s cannot be used: %s; make it, or say "
-			    "--state-directory",
-			    directory, strerror(-state->dir_fd));
+		return error_set(ret_error, state->dir_fd,
+				 "the state directory %s cannot be used: %s; make it, or say "
+				 "--state-directory",
+				 directory, strerror(-state->dir_fd));
 	if (fstat(state->dir_fd, &st) < 0)
-		return fail(ret_error, -errno, "the state directory %s: %s", directory,
-			    strerror(errno));
+		return error_set(ret_error, -errno, "the state directory %s: %s", directory,
+				 strerror(errno));
 	if (st.st_mode & S_IWOTH)
-		return fail(ret_error, -EPERM,
-			    "everybody may write to the state directory %s, and so allow replays: "
-			    "chmod 0700 it",
-			    directory);
+		return error_set(
+			ret_error, -EPERM,
+			"everybody may write to the state directory %s, and so allow replays: "
+			"chmod 0700 it",
+			directory);
 	if (flock(state->dir_fd, LOCK_EX | LOCK_NB) < 0)
-		return fail(ret_error, errno == EWOULDBLOCK ? -EBUSY : -errno,
-			    "the state directory %s cannot be locked: %s", directory,
-			    errno == EWOULDBLOCK ? "another spaled is using it" : strerror(errno));
+		return error_set(ret_error, errno == EWOULDBLOCK ? -EBUSY : -errno,
+				 "the state directory %s cannot be locked: %s", directory,
+				 errno == EWOULDBLOCK ? "another spaled is using it"
+						      : strerror(errno));
 	state->replay_fd = open_or_make(state->dir_fd, "replay");
 	if (state->replay_fd < 0)
-		return fail(ret_error, state->replay_fd,
-			    "the directory %s/replay cannot be used: %s", directory,
-			    strerror(-state->replay_fd));
+		return error_set(ret_error, state->replay_fd,
+				 "the directory %s/replay cannot be used: %s", directory,
+				 strerror(-state->replay_fd));
 	*ret_fresh = read_floors(state, "all", &floors) < 0;
 	*ret_state = TAKE_PTR(state);
 	return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include "keys/pem.h"
 #include "knock/hpke.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "util/file.h"
 
 /* The whole of a key file, erased when it goes. */
@@ -38,21 +38,6 @@ bool key_file_is_exposed(const char *path)
 	return stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
 }
 
-/* Sets *RET_ERROR (which may be NULL) and returns ERROR. */
-static int __attribute__((format(printf, 3, 4)))
-fail(char **ret_error, int error, const char *sentence, ...)
-{
-	va_list arguments;
-
-	if (!ret_error)
-		return error;
-	va_start(arguments, sentence);
-	if (vasprintf(ret_error, sentence, arguments) < 0)
-		*ret_error = NULL;
-	va_end(arguments);
-	return error;
-}
-
 static int read_text(int dir_fd, const char *path, const char *hint, Text *ret_text,
 		     char **ret_error)
 {
@@ -62,20 +47,20 @@ static int read_text(int dir_fd, const char *path, const char *hint, Text *ret_t
 	case 0:
 		return 0;
 	case -ENOENT:
-		return fail(ret_error, r, "%s does not exist: %s", path, hint);
+		return error_set(ret_error, r, "%s does not exist: %s", path, hint);
 	case -EACCES:
 	case -EPERM:
-		return fail(ret_error, r,
-			    "%s may not be read by this user: check its owner and mode", path);
+		return error_set(ret_error, r,
+				 "%s may not be read by this user: check its owner and mode", path);
 	case -EISDIR:
-		return fail(ret_error, r, "%s is a directory, not a key file", path);
+		return error_set(ret_error, r, "%s is a directory, not a key file", path);
 	case -EINVAL:
-		return fail(ret_error, r, "%s is not a regular file", path);
+		return error_set(ret_error, r, "%s is not a regular file", path);
 	case -EFBIG:
-		return fail(ret_error, r, "%s is larger than %d bytes: not a key file", path,
-			    FILE_SIZE_MAX);
+		return error_set(ret_error, r, "%s is larger than %d bytes: not a key file", path,
+				 FILE_SIZE_MAX);
 	}
-	return fail(ret_error, r, "%s: %s", path, strerror(-r));
+	return error_set(ret_error, r, "%s: %s", path, strerror(-r));
 }
 
 /* One of pem_parse_…() failed to find WHAT in PATH. */
@@ -83,9 +68,9 @@ static int fail_pem(char **ret_error, int error, const char *path, const char *w
 		    const char *hint)
 {
 	if (error == -ENOENT)
-		return fail(ret_error, error, "%s: the %s %s: %s", path, what, pem_error(error),
-			    hint);
-	return fail(ret_error, error, "%s: the %s %s", path, what, pem_error(error));
+		return error_set(ret_error, error, "%s: the %s %s: %s", path, what,
+				 pem_error(error), hint);
+	return error_set(ret_error, error, "%s: the %s %s", path, what, pem_error(error));
 }
 
 int key_file_read_private(const char *path, KeyPair *ret_pair, char **ret_error)
@@ -142,9 +127,10 @@ int key_file_read_bundle(const char *path, PublicKey *ret_server, KeyPair *ret_c
 		return fail_pem(ret_error, r, path, "server's public key", hint);
 	client.public_key = hpke_public_key(&client.private_key);
 	if (secret_equal(&server, &client.public_key, sizeof(server)))
-		return fail(ret_error, -EKEYREJECTED,
-			    "%s: the public key in it is the client's own, not the server's: %s",
-			    path, hint);
+		return error_set(
+			ret_error, -EKEYREJECTED,
+			"%s: the public key in it is the client's own, not the server's: %s", path,
+			hint);
 	*ret_server = server;
 	*ret_client = client;
 	return 0;

@@ -106,6 +106,25 @@ typedef struct FileReading {
 	bool unusable;
 } FileReading;
 
+/*
+ * An error here, where spale.conf gets by with a warning: nearly every key of a client restricts
+ * it, and one that was misspelt would leave it with more than was meant.
+ */
+static void say_unknown(const IniLine *line, Diagnostics *diagnostics)
+{
+	static const char why[] =
+		"the client is refused, for it may have been meant to restrict it";
+
+	if (line->section && strcmp(line->section, "Client") != 0)
+		diagnostics_add(diagnostics, SEVERITY_ERROR, line->origin,
+				"unknown section [%.80s] with %.80s=: %s", line->section, line->key,
+				why);
+	else
+		diagnostics_add(diagnostics, SEVERITY_ERROR, line->origin,
+				"unknown key %.80s= %s: %s", line->key,
+				line->section ? "in [Client]" : "before the section [Client]", why);
+}
+
 static int read_line(const IniLine *line, void *userdata)
 {
 	FileReading *reading = userdata;
@@ -116,15 +135,7 @@ static int read_line(const IniLine *line, void *userdata)
 	if (line->section)
 		key = grammar_find(client_keys, ARRAY_SIZE(client_keys), line->section, line->key);
 	if (!key) {
-		if (line->section && strcmp(line->section, "Client") != 0)
-			diagnostics_add(reading->diagnostics, SEVERITY_WARNING, line->origin,
-					"unknown section [%.80s]: %.80s= has no effect",
-					line->section, line->key);
-		else
-			diagnostics_add(reading->diagnostics, SEVERITY_WARNING, line->origin,
-					"unknown key %.80s= %s", line->key,
-					line->section ? "in [Client]"
-						      : "before the section [Client]");
+		say_unknown(line, reading->diagnostics);
 		return 0;
 	}
 	snprintf(name, sizeof(name), "[Client] %s=", key->name);

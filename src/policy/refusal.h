@@ -17,7 +17,8 @@
 	X(BAD_KEY, "bad-key", "a key in it yields no secret")                                      \
 	X(VERSION, "version", "sealed correctly, but of a version that is not known")              \
 	X(CLOCK, "clock", "its time is too far from this server's clock")                          \
-	X(FLOOR, "floor", "not later than what was accepted before the memory was lost")           \
+	X(FLOOR, "floor",                                                                          \
+	  "not later than a revocation, or what was accepted before the memory was lost")          \
 	X(REPLAYED, "replayed", "it was accepted before")                                          \
 	X(REPLAY_FULL, "replay-full", "the client's replay memory is full for the moment")         \
 	X(SOURCE, "source", "the client may not knock from this address")                          \

@@ -149,7 +149,7 @@ void gate_put(int map, const void *key, const void *value)
 
 void gate_empty(int map, size_t key_size)
 {
-	uint8_t key[128];
+	uint8_t key[sizeof(struct spale_seen_key)]; /* the longest of all */
 
 	if (key_size > sizeof(key))
 		die("gate_empty", EINVAL);

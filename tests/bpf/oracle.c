@@ -337,8 +337,7 @@ static enum spale_reason judge_knock(Oracle *oracle, const Packet *packet, const
 	for (size_t i = 0; i < oracle->seen_count; i++) {
 		seen = &oracle->seen[i];
 		if (same(&seen->source, &packet->source) &&
-		    memcmp(seen->enc, payload + 32, sizeof(seen->enc)) == 0 &&
-		    memcmp(seen->tail, payload + 97 - 16, sizeof(seen->tail)) == 0)
+		    memcmp(seen->datagram, payload, sizeof(seen->datagram)) == 0)
 			return SPALE_REASON_KNOCK_REPEATED;
 	}
 	if (!take_source_token(oracle, &packet->source))
@@ -349,8 +348,7 @@ static enum spale_reason judge_knock(Oracle *oracle, const Packet *packet, const
 
 	seen = &oracle->seen[oracle->seen_count++];
 	seen->source = packet->source;
-	memcpy(seen->enc, payload + 32, sizeof(seen->enc));
-	memcpy(seen->tail, payload + 97 - 16, sizeof(seen->tail));
+	memcpy(seen->datagram, payload, sizeof(seen->datagram));
 	return SPALE_REASON_KNOCK;
 }
 

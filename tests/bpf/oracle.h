@@ -40,8 +40,7 @@ typedef struct OracleGrant {
 /* A knock that was handed up, with what came of it remembered. */
 typedef struct OracleSeen {
 	OracleAddress source;
-	uint8_t enc[32];
-	uint8_t tail[16];
+	uint8_t datagram[97];
 } OracleSeen;
 
 /* Tokens that a source has used: an IPv4 address, or the first 64 bits of an IPv6 one. */

@@ -35,7 +35,8 @@ def lab():
 @pytest.fixture(scope="session")
 def unguarded(lab):
     """The disguises that a Linux server answers when no spale guards it, for each family."""
-    return {family: packets.answered(lab.client, family) for family in netns.FAMILIES}
+    return {family: packets.answered(lab.client, family, quiet=1.0)
+            for family in netns.FAMILIES}
 
 
 @pytest.fixture(params=["tc", "xdp"])

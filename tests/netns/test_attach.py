@@ -195,10 +195,13 @@ class Tun:
         ip = IP if family == "ipv4" else IPv6
         os.write(self._fd, bytes(ip(src=self.PEER[family], dst=self.LOCAL[family]) / packet))
 
-    def answered(self, family, port, source_port):
+    def closed(self, family, port, source_port):
+        return not self.answered(family, port, source_port, 0.2)
+
+    def answered(self, family, port, source_port, timeout=2.0):
         """Whether a SYN to PORT is answered by a SYN-ACK."""
         self.send(family, TCP(sport=source_port, dport=port, flags="S", seq=7))
-        end = time.monotonic() + 0.3
+        end = time.monotonic() + timeout
         while select.select([self._fd], [], [], max(end - time.monotonic(), 0))[0]:
             packet = os.read(self._fd, 65536)
             parsed = IP(packet) if packet[0] >> 4 == 4 else IPv6(packet)
@@ -214,10 +217,11 @@ def tun(lab):
 
 
 def test_tun_device_in_tc(make_daemon, tun, shared_keys, family):
-    assert tun.answered(family, services.TCP, 30000)
+    # A device that is new may not be ready at once.
+    assert wait_until(lambda: tun.answered(family, services.TCP, 30000, 0.3), 5)
     daemon = make_daemon("tc", shared_keys)
     daemon.start(Protect={"Interfaces": tun.DEVICE})
-    assert not tun.answered(family, services.TCP, 30001)
+    assert tun.closed(family, services.TCP, 30001)
     assert tun.answered(family, services.FREE_TCP, 30002)
     mark = daemon.mark()
     tun.send(family, UDP(sport=40000, dport=services.KNOCK) / Raw(daemon.keys.knock()))

@@ -213,6 +213,15 @@ def test_legacy_value(setup, key, value, takes):
     assert (f'spale.conf:{number}: error: {key}= cannot take "{value}"; it takes {takes}') in lines
 
 
+def test_legacy_client_that_does_not_exist(setup):
+    text = "IFACE=s0\nPROTECTED_PORTS=22\nLISTEN_PORT=62201\nALICE_PORTS=22\nALCIE_PORTS=22\n"
+    status, lines = setup.check(text)
+    assert status == USABLE
+    assert [line for line in lines if "no client is named" in line] == [
+        "clients: warning: no client is named like the settings ALCIE_…= in the configuration, "
+        "which have no effect"]
+
+
 def test_configuration_that_does_not_exist(setup):
     done = subprocess.run([SPALED, "--check-config", "-c", setup.directory / "none.conf"],
                           capture_output=True, text=True, check=False, timeout=10)
@@ -364,6 +373,18 @@ def test_conf_without_a_key(setup):
     assert setup.check() == (USABLE, [
         "configuration is usable",
         'clients: warning: "carol.conf" is of no use without a key in "carol.pem"'])
+
+
+@pytest.mark.parametrize("text, line", [
+    ("[Client]\nPort=22\n", "clients/alice.conf:2: error: unknown key Port= in [Client]"),
+    ("Ports=22\n", "clients/alice.conf:1: error: unknown key Ports= before the section [Client]"),
+    ("[Klient]\nPorts=22\n", "clients/alice.conf:2: error: unknown section [Klient] with Ports="),
+])
+def test_conf_with_unknown_words(setup, text, line):
+    """They may have been meant to restrict the client, so it is refused."""
+    (setup.directory / "clients" / "alice.conf").write_text(text)
+    assert setup.check() == (UNUSABLE, [
+        line + ": the client is refused, for it may have been meant to restrict it", NO_CLIENT])
 
 
 def test_no_clients(setup):

@@ -249,12 +249,14 @@ static void test_unknown(void **state)
 
 	(void)state;
 	assert_int_equal(
-		add(&filling, "alice", 1, "Ports=1\n[Client]\nPort=22\n[Other]\nPorts=443\n"), 0);
+		add(&filling, "alice", 1, "Ports=1\n[Client]\nPort=22\n[Other]\nPorts=443\n"),
+		-EINVAL);
+#define REFUSED ": the client is refused, for it may have been meant to restrict it\n"
 	assert_said(&filling.diagnostics,
-		    "warning c.conf:1: unknown key Ports= before the section [Client]\n"
-		    "warning c.conf:3: unknown key Port= in [Client]\n"
-		    "warning c.conf:5: unknown section [Other]: Ports= has no effect\n");
-	assert_false(client_set_by_name(filling.set, "alice")->has_ports);
+		    "error c.conf:1: unknown key Ports= before the section [Client]" REFUSED
+		    "error c.conf:3: unknown key Port= in [Client]" REFUSED
+		    "error c.conf:5: unknown section [Other] with Ports=" REFUSED);
+	assert_null(client_set_by_name(filling.set, "alice"));
 }
 
 /* ---- overrides of spale 0.3 -------------------------------------------------------------- */

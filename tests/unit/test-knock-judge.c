@@ -230,6 +230,28 @@ static void test_reload_keeps_floor(void **data)
 	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
 }
 
+/* A knock that was held back does not undo a revocation, after a restart either. */
+static void test_revocation_bars(void **data)
+{
+	Fixture *fixture = *data;
+	struct spale_knock held = make_knock(fixture, ALICE, SERVER, STEP, 9), later;
+
+	knock_as(fixture, ALICE, 7);
+	reload(fixture, CONFIG, "[Client]\nEnabled=no\n", true, 0);
+	reload(fixture, CONFIG, NULL, true, 0);
+	manager_knock(&held, fixture->manager);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
+	close_all(fixture);
+	open_state(fixture, false);
+	make_manager(fixture);
+	manager_knock(&held, fixture->manager);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
+
+	later = make_knock(fixture, ALICE, SERVER, STEP + 1, 7);
+	manager_knock(&later, fixture->manager);
+	assert_int_equal(manager_accepted(fixture->manager), 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -245,6 +267,7 @@ int main(void)
 		TEST(test_state_failure_refuses),
 		TEST(test_two_server_keys),
 		TEST(test_reload_keeps_floor),
+		TEST(test_revocation_bars),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

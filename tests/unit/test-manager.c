@@ -181,6 +181,7 @@ static void test_reload_removes(void **data)
 		reload(fixture, CONFIG, reasons[i], true, 0);
 		assert_state(fixture, 0, 0);
 		reload(fixture, CONFIG, NULL, true, 0);
+		pass_seconds(fixture, SPALE_TIME_STEP);
 	}
 	knock_as(fixture, ALICE, 7);
 	assert_state(fixture, 1, 4);

@@ -7,6 +7,7 @@ be under way at a time.
 """
 
 import dataclasses
+import errno
 import itertools
 import select
 import socket
@@ -405,7 +406,14 @@ class Wire:
 
     def send(self, frame):
         """SCATTERED: all but the Ethernet header lies outside the linear part of the skb."""
-        self._socket.send(bytes(10) + frame if self._scattered else frame)
+        while True:
+            try:
+                self._socket.send(bytes(10) + frame if self._scattered else frame)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # dropped: the other end has too much to do
+                    raise
+                time.sleep(0.001)
 
     def receive(self):
         """A frame that came in from the other end, or None."""
@@ -436,15 +444,19 @@ def reply_port(frame, any_segment=False):
     return None
 
 
-def collect(wire, wanted, timeout=0.3, any_segment=False):
-    """The ports of WANTED that are answered, until all are or nothing has come for TIMEOUT."""
-    answered, end = set(), time.monotonic() + timeout
+def collect(wire, wanted, quiet=0.3, any_segment=False, awaited=()):
+    """
+    The ports of WANTED that are answered, until all are or nothing has come for QUIET seconds; but
+    for those AWAITED two seconds are waited.
+    """
+    answered, awaited = set(), set(awaited)
+    end = time.monotonic() + (2.0 if awaited else quiet)
     while wanted - answered and wire.wait(end - time.monotonic()):
         while (frame := wire.receive()) is not None:
             port = reply_port(frame, any_segment)
             if port in wanted and port not in answered:
                 answered.add(port)
-                end = time.monotonic() + timeout
+                end = time.monotonic() + (2.0 if awaited - answered else quiet)
     return answered
 
 
@@ -466,10 +478,11 @@ def probe_syn(link, frame, source_port, timeout=0.3, scattered=False):
 KINDS = tuple(itertools.product(("tcp", "udp"), ("linear", "scattered")))
 
 
-def answered(link, family, source=None):
+def answered(link, family, source=None, expected=(), quiet=0.3):
     """
     Sends every disguise of FAMILY to the protected ports, as TCP and UDP, linear and scattered.
-    Returns the (name, protocol, layout) that were answered.
+    Returns the (name, protocol, layout) that were answered. Waits two seconds for those that are
+    EXPECTED, and then until nothing has come for QUIET seconds.
     """
     found = set()
     for layout in ("linear", "scattered"):
@@ -483,5 +496,6 @@ def answered(link, family, source=None):
                 for frame in disguise.build(probe):
                     wire.send(frame)
                 sent[probe.source_port] = (disguise.name, protocol, layout)
-            found |= {sent[port] for port in collect(wire, set(sent))}
+            awaited = {port for port, kind in sent.items() if kind in expected}
+            found |= {sent[port] for port in collect(wire, set(sent), quiet, awaited=awaited)}
     return found
