@@ -137,3 +137,28 @@ void announce_denied(const struct spale_event *event, bool log_only)
 			      .detail = detail,
 		      });
 }
+
+static void announce_client(JournalEvent event, const Client *client)
+{
+	journal_event(event, &(JournalFields){.client = client->name,
+					      .detail = client->enabled ? NULL : "disabled"});
+}
+
+void announce_clients(const ClientSet *before, const ClientSet *after)
+{
+	for (size_t i = 0; i < client_set_count(before); i++) {
+		const Client *client = client_set_get(before, i);
+
+		if (!client_set_by_name(after, client->name))
+			announce_client(JOURNAL_CLIENT_REMOVED, client);
+	}
+	for (size_t i = 0; i < client_set_count(after); i++) {
+		const Client *client = client_set_get(after, i);
+		const Client *old = client_set_by_name(before, client->name);
+
+		if (!old)
+			announce_client(JOURNAL_CLIENT_ENROLLED, client);
+		else if (!client_equal(old, client))
+			announce_client(JOURNAL_CLIENT_CHANGED, client);
+	}
+}

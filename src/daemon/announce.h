@@ -32,6 +32,9 @@ void announce_accepted(const struct spale_knock *knock, const Grant *grant,
 void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, const char *client,
 		      Refusal refusal, uint64_t now_mono_ns);
 
+/* Who was enrolled, changed or removed, where AFTER replaces BEFORE. */
+void announce_clients(const ClientSet *before, const ClientSet *after);
+
 /* A packet that was denied, as the kernel samples them. LOG_ONLY: it passed all the same. */
 void announce_denied(const struct spale_event *event, bool log_only);
 

@@ -16,6 +16,8 @@ typedef struct Candidate {
 	char *name;
 	char *path;
 	PublicKey key;
+	char *conf; /* content of NAME.conf, NULL: none */
+	size_t conf_size;
 	bool unusable; /* said already */
 } Candidate;
 
@@ -25,6 +27,7 @@ typedef struct Scan {
 	Diagnostics *diagnostics;
 	ClientFilesRefused refused;
 	void *userdata;
+	const ClientConfs *before;
 	Candidate *candidates;
 	size_t count;
 	size_t allocated;
@@ -36,6 +39,7 @@ static void scan_done(Scan *scan)
 	for (size_t i = 0; i < scan->count; i++) {
 		free(scan->candidates[i].name);
 		free(scan->candidates[i].path);
+		free(scan->candidates[i].conf);
 	}
 	free(scan->candidates);
 	for (size_t i = 0; i < scan->confs.count; i++)
@@ -43,6 +47,16 @@ static void scan_done(Scan *scan)
 	free(scan->confs.items);
 }
 #define _cleanup_scan_ _cleanup_(scan_done)
+
+void client_confs_done(ClientConfs *confs)
+{
+	for (size_t i = 0; i < confs->count; i++) {
+		free(confs->items[i].name);
+		free(confs->items[i].text);
+	}
+	free(confs->items);
+	*confs = (ClientConfs){0};
+}
 
 static void closedirp(DIR **dir)
 {
@@ -251,25 +265,100 @@ static void report(const Scan *scan, const char *name, const Diagnostics *diagno
 	}
 }
 
+static int compare_confs(const void *a, const void *b)
+{
+	return strcmp(((const ClientConf *)a)->name, ((const ClientConf *)b)->name);
+}
+
+/* What NAME.conf said before, if it did, for one that cannot be read now: 0 or -ENOMEM. */
+static int recall_conf(const Scan *scan, Candidate *candidate)
+{
+	const ClientConf wanted = {.name = candidate->name}, *found;
+
+	found = scan->before->count == 0
+			? NULL
+			: bsearch(&wanted, scan->before->items, scan->before->count, sizeof(wanted),
+				  compare_confs);
+	if (!found)
+		return 0;
+	/* One more, as file_read() has it. */
+	candidate->conf = calloc(1, found->size + 1);
+	if (!candidate->conf)
+		return -ENOMEM;
+	memcpy(candidate->conf, found->text, found->size);
+	candidate->conf_size = found->size;
+	return 0;
+}
+
+/* Reads NAME.conf, also where the key is unusable: the next time it may not be. */
+static int read_conf(const Scan *scan, Candidate *candidate)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	r = path_of(scan, candidate->name, ".conf", &path);
+	if (r < 0)
+		return r;
+	r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, &candidate->conf, &candidate->conf_size);
+	if (r == -ENOMEM || r == 0)
+		return r;
+	if (r != -ENOENT && !candidate->unusable) {
+		refuse(scan, candidate->name, path, "cannot be read: %s", strerror(-r));
+		candidate->unusable = true;
+	}
+	r = recall_conf(scan, candidate);
+	if (r == 0 && candidate->conf && !candidate->unusable)
+		diagnostics_add(
+			scan->diagnostics, SEVERITY_WARNING, path,
+			"has vanished; what it said holds until a reload, or until \"%s.pem\" "
+			"goes as well",
+			candidate->name);
+	return r;
+}
+
+static int read_confs(Scan *scan)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < scan->count; i++)
+		r = read_conf(scan, &scan->candidates[i]);
+	return r;
+}
+
+/* Moves what was read out of SCAN, for the next time. */
+static int keep_confs(Scan *scan, ClientConfs *confs)
+{
+	ClientConfs kept = {.items = calloc(scan->count ?: 1, sizeof(*kept.items))};
+
+	if (!kept.items)
+		return -ENOMEM;
+	for (size_t i = 0; i < scan->count; i++) {
+		Candidate *candidate = &scan->candidates[i];
+
+		if (!candidate->conf)
+			continue;
+		kept.items[kept.count++] = (ClientConf){
+			TAKE_PTR(candidate->name),
+			TAKE_PTR(candidate->conf),
+			candidate->conf_size,
+		};
+	}
+	client_confs_done(confs);
+	*confs = kept;
+	return 0;
+}
+
 static int add_client(Scan *scan, const Config *config, const Candidate *candidate, ClientSet *set)
 {
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
-	_cleanup_free_ char *conf_path = NULL, *text = NULL;
-	size_t size = 0;
+	_cleanup_free_ char *conf_path = NULL;
 	int r;
 
 	r = path_of(scan, candidate->name, ".conf", &conf_path);
 	if (r < 0)
 		return r;
-	r = file_read(AT_FDCWD, conf_path, FILE_SIZE_MAX, &text, &size);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0 && r != -ENOENT) {
-		refuse(scan, candidate->name, conf_path, "cannot be read: %s", strerror(-r));
-		return 0;
-	}
-	r = client_set_add(set, config, candidate->name, &candidate->key, conf_path, text, size,
-			   &diagnostics);
+	r = client_set_add(set, config, candidate->name, &candidate->key, conf_path,
+			   candidate->conf, candidate->conf_size, &diagnostics);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0 && diagnostics.errors == 0)
@@ -310,14 +399,15 @@ static void warn_of_lonely_overrides(const Scan *scan, const Config *config)
 	}
 }
 
-int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFilesRefused refused,
-		      void *userdata, ClientSet **ret_clients)
+int client_files_load(const Config *config, ClientConfs *confs, Diagnostics *diagnostics,
+		      ClientFilesRefused refused, void *userdata, ClientSet **ret_clients)
 {
 	_cleanup_scan_ Scan scan = {
 		.directory = config->clients_directory,
 		.diagnostics = diagnostics,
 		.refused = refused,
 		.userdata = userdata,
+		.before = confs,
 	};
 	_cleanup_client_set_ ClientSet *set = client_set_new();
 	int r;
@@ -332,6 +422,8 @@ int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFile
 	r = read_keys(&scan);
 	if (r == 0)
 		r = refuse_doubles(&scan);
+	if (r == 0)
+		r = read_confs(&scan);
 	for (size_t i = 0; r == 0 && i < scan.count; i++)
 		if (!scan.candidates[i].unusable)
 			r = add_client(&scan, config, &scan.candidates[i], set);
@@ -342,6 +434,9 @@ int client_files_load(const Config *config, Diagnostics *diagnostics, ClientFile
 	if (client_set_count(set) == 0)
 		diagnostics_add(diagnostics, SEVERITY_WARNING, scan.directory,
 				"there is no usable client, so nobody can open anything");
+	r = keep_confs(&scan, confs);
+	if (r < 0)
+		return r;
 	*ret_clients = TAKE_PTR(set);
 	return 0;
 }

@@ -32,6 +32,9 @@
 	X(GRANT_REVOKED, "grant revoked", INFO)                                                    \
 	X(GRANT_EXPIRED, "grant expired", INFO)                                                    \
 	X(ACCESS_DENIED, "access denied", INFO)                                                    \
+	X(CLIENT_ENROLLED, "client enrolled", INFO)                                                \
+	X(CLIENT_CHANGED, "client changed", INFO)                                                  \
+	X(CLIENT_REMOVED, "client removed", INFO)                                                  \
 	X(CLIENT_REFUSED, "client refused", WARNING)                                               \
 	X(INTERFACE_ATTACHED, "interface attached", INFO)                                          \
 	X(INTERFACE_LOST, "interface lost", WARNING)

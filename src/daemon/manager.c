@@ -11,6 +11,7 @@
 #include "daemon/journal.h"
 #include "daemon/knock-judge.h"
 #include "daemon/projection.h"
+#include "daemon/redecide.h"
 #include "daemon/sessions.h"
 #include "util/parse.h"
 
@@ -319,44 +320,16 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 
 /* ---- reload -------------------------------------------------------------------------------- */
 
-/*
- * Decides anew what GRANT may be: changes it, or returns why it has to be revoked, in a word, and
- * *RET_DETAIL in a sentence. NULL: it stays.
- */
-static const char *redecide(Manager *manager, const Grant *grant, const char **ret_detail)
-{
-	_cleanup_entry_changes_ EntryChanges changes = {0};
-	_cleanup_decision_ Decision decision = {0};
-	const Client *client = client_set_by_key(manager->clients, &grant->key);
-	const Request request = {
-		.source = grant->address,
-		.ifindex = grant->ifindex,
-		.now_real_usec = real_usec(manager),
-	};
-	int r = REFUSAL_UNKNOWN_CLIENT;
-
-	if (client && strcmp(client->name, grant->client) == 0)
-		r = (int)decide_client(client, request.now_real_usec);
-	if (r == REFUSAL_NONE)
-		r = decide(manager->config, client, &request, &decision);
-	if (r == REFUSAL_NONE)
-		r = grant_table_redecide(manager->grants, grant->id, &decision, &changes);
-	if (r == REFUSAL_NONE) {
-		projection_apply_surely(&manager->projection, &changes);
-		return NULL;
-	}
-	*ret_detail = r < 0 ? strerror(-r) : refusal_meaning((Refusal)r);
-	return refusal_name(r < 0 ? REFUSAL_LIMIT : (Refusal)r);
-}
-
 /* Decides every grant anew. Returns how many had to be revoked. */
 static size_t redecide_all(Manager *manager, const uint64_t *ids, size_t count)
 {
+	const RedecideRules rules = {manager->config, manager->clients, manager->grants,
+				     &manager->projection, real_usec(manager)};
 	size_t revoked = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		const Grant *grant = grant_table_by_id(manager->grants, ids[i]);
-		const char *detail = NULL, *reason = redecide(manager, grant, &detail);
+		const char *detail = NULL, *reason = redecide_grant(&rules, grant, &detail);
 
 		if (!reason)
 			continue;
@@ -365,17 +338,6 @@ static size_t redecide_all(Manager *manager, const uint64_t *ids, size_t count)
 		revoked++;
 	}
 	return revoked;
-}
-
-/* The numbers of all grants, for the table changes while they are walked. NULL: no memory. */
-static uint64_t *grant_ids(const Manager *manager)
-{
-	size_t count = grant_table_count(manager->grants);
-	uint64_t *ids = calloc(count ?: 1, sizeof(*ids));
-
-	for (size_t i = 0; ids && i < count; i++)
-		ids[i] = grant_table_get(manager->grants, i)->id;
-	return ids;
 }
 
 /* Puts policy and clients into force, or says why not. */
@@ -434,12 +396,54 @@ static void end_sessions(Manager *manager, const Config *before)
 	sessions_redecide(manager->sessions, &rules, before);
 }
 
+/*
+ * Has every grant and session judged by what is in force now, BEFORE being the old
+ * configuration (or the same). IDS: all COUNT grants. Returns how many were revoked.
+ */
+static size_t redecide_everything(Manager *manager, const Config *before, const uint64_t *ids,
+				  size_t count)
+{
+	size_t revoked;
+
+	note_sessions(manager);
+	revoked = redecide_all(manager, ids, count);
+	end_sessions(manager, before);
+	manager->look_mono_ns = 0;
+	knock_judge_keep(manager->judge, manager->clients);
+	return revoked;
+}
+
+static void replace_clients(Manager *manager, ClientSet *clients)
+{
+	announce_clients(manager->clients, clients);
+	client_set_free(manager->clients);
+	manager->clients = clients;
+}
+
+int manager_set_clients(Manager *manager, ClientSet *clients)
+{
+	_cleanup_client_set_ ClientSet *new_clients = clients;
+	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
+	int r;
+
+	r = ids ? enforcer_set_clients(manager->enforcer, new_clients) : -ENOMEM;
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR,
+			     "the clients' files have changed, and those known before stay: %s",
+			     ids ? enforcer_error(manager->enforcer) : strerror(-r));
+		return r;
+	}
+	replace_clients(manager, TAKE_PTR(new_clients));
+	redecide_everything(manager, manager->config, ids, grant_table_count(manager->grants));
+	return 0;
+}
+
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients)
 {
 	_cleanup_client_set_ ClientSet *new_clients = clients;
 	_cleanup_config_ Config *new_config = config, *before = NULL;
 	_cleanup_key_ring_ KeyRing new_keys = {.count = 0};
-	_cleanup_free_ uint64_t *ids = grant_ids(manager);
+	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
 	_cleanup_free_ char *detail = NULL;
 	size_t count = grant_table_count(manager->grants), revoked;
 	int r;
@@ -452,17 +456,12 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 		return r;
 	}
 	before = manager->config;
-	client_set_free(manager->clients);
 	manager->config = TAKE_PTR(new_config);
-	manager->clients = TAKE_PTR(new_clients);
+	replace_clients(manager, TAKE_PTR(new_clients));
 	if (keys)
 		move_keys(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);
-	note_sessions(manager);
-	revoked = redecide_all(manager, ids, count);
-	end_sessions(manager, before);
-	manager->look_mono_ns = 0;
-	knock_judge_keep(manager->judge, manager->clients);
+	revoked = redecide_everything(manager, before, ids, count);
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
 		     client_set_count(manager->clients), count - revoked, revoked) < 0)
 		detail = NULL;

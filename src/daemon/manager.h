@@ -72,6 +72,12 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns);
  */
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients);
 
+/*
+ * Puts other clients into force and re-decides every grant, as a reload does. Takes CLIENTS over.
+ * On failure, which is logged, the old ones stay in force.
+ */
+int manager_set_clients(Manager *manager, ClientSet *clients);
+
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);
 const GrantTable *manager_grants(const Manager *manager);

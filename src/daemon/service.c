@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "daemon/client-watch.h"
 #include "daemon/fd-store.h"
 #include "daemon/journal.h"
 #include "daemon/knock-judge.h"
@@ -44,7 +45,9 @@ typedef struct Service {
 	Manager *manager;
 	sd_event *event;
 	sd_event_source *timer;
-	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
+	ClientWatch *client_watch;
+	ClientConfs confs; /* of the clients in force */
+	int clock_fd;	   /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
 	bool reload_failed; /* what is in force is not what the files say */
 	Told told;
@@ -54,6 +57,8 @@ static void service_done(Service *service)
 {
 	sd_event_source_disable_unref(service->timer);
 	manager_free(service->manager); /* detaches */
+	client_watch_free(service->client_watch);
+	client_confs_done(&service->confs);
 	sd_event_unref(service->event);
 	fd_store_free(service->store);
 	state_free(service->state);
@@ -223,6 +228,31 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(service->event, 0);
 }
 
+static void keep_confs(Service *service, Setup *setup)
+{
+	client_confs_done(&service->confs);
+	service->confs = setup->confs;
+	setup->confs = (ClientConfs){0};
+}
+
+static int watch_clients(Service *service)
+{
+	return client_watch_directory(service->client_watch,
+				      manager_config(service->manager)->clients_directory);
+}
+
+/* A ClientWatchChanged. What is wrong is said in the journal, and the old clients stay. */
+static void on_clients(void *userdata)
+{
+	Service *service = userdata;
+	ClientSet *clients;
+
+	if (setup_load_clients(manager_config(service->manager), &service->confs, &clients) < 0 ||
+	    manager_set_clients(service->manager, clients) < 0)
+		return;
+	(void)expire(service);
+}
+
 /* Reads everything anew and puts it into force. What goes wrong is said in the journal. */
 static int reload(Service *service)
 {
@@ -237,8 +267,12 @@ static int reload(Service *service)
 								 : strerror(-r)});
 		return r;
 	}
-	return manager_reload(service->manager, TAKE_PTR(setup.config),
-			      setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
+	r = manager_reload(service->manager, TAKE_PTR(setup.config),
+			   setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
+	if (r < 0)
+		return r;
+	keep_confs(service, &setup);
+	return watch_clients(service);
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -399,6 +433,18 @@ static int add_packets(Service *service)
 	return r < 0 ? r : add_idle(service, enforcer_event_fd(enforcer), on_denied);
 }
 
+/* Clients' files take effect by themselves. */
+static int add_clients(Service *service, Setup *setup)
+{
+	int r;
+
+	r = client_watch_new(service->event, on_clients, service, &service->client_watch);
+	if (r < 0)
+		return r;
+	keep_confs(service, setup);
+	return watch_clients(service);
+}
+
 /* Before knocks: an interface that appears is open until it is attached. */
 static int add_interfaces(Service *service)
 {
@@ -428,6 +474,8 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = add_clocks(service);
 	if (r >= 0)
 		r = add_packets(service);
+	if (r >= 0)
+		r = add_clients(service, setup);
 	if (r >= 0)
 		r = add_interfaces(service);
 	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */

@@ -12,6 +12,7 @@ void setup_done(Setup *setup)
 {
 	config_free(setup->config);
 	client_set_free(setup->clients);
+	client_confs_done(&setup->confs);
 	key_ring_done(&setup->keys);
 	*setup = (Setup){0};
 }
@@ -71,7 +72,19 @@ static int load_clients(ClientFilesRefused refused, Setup *setup)
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
 	int r;
 
-	r = client_files_load(setup->config, &diagnostics, refused, setup, &setup->clients);
+	r = client_files_load(setup->config, &setup->confs, &diagnostics, refused, setup,
+			      &setup->clients);
+	journal_diagnostics(&diagnostics);
+	return r;
+}
+
+int setup_load_clients(const Config *config, ClientConfs *confs, ClientSet **ret_clients)
+{
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	Setup setup = {0}; /* only counts */
+	int r;
+
+	r = client_files_load(config, confs, &diagnostics, client_refused, &setup, ret_clients);
 	journal_diagnostics(&diagnostics);
 	return r;
 }

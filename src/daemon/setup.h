@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/client-files.h"
 #include "daemon/key-ring.h"
 #include "daemon/options.h"
 #include "policy/client.h"
@@ -16,6 +17,7 @@ typedef struct Setup {
 	Config *config;
 	KeyRing keys;
 	ClientSet *clients;
+	ClientConfs confs;
 	bool keeps_keys; /* the keys cannot be read any more, those in use are to stay */
 	size_t refused;	 /* reasons why clients were refused */
 } Setup;
@@ -28,6 +30,12 @@ void setup_done(Setup *setup);
  * are no error. Returns 0, -EINVAL (unusable, and said) or -ENOMEM.
  */
 int setup_load(const Options *options, bool reload, Setup *ret_setup);
+
+/*
+ * Reads the clients alone, CONFS being those of the last time (client_files_load()). Same returns
+ * as setup_load().
+ */
+int setup_load_clients(const Config *config, ClientConfs *confs, ClientSet **ret_clients);
 
 /*
  * --check-config: reads it all, says what is wrong, on stdout that nothing is. Returns 0, -EINVAL

@@ -233,6 +233,31 @@ static void member_free(Member *member)
 DEFINE_CLEANUP(Member, member_free)
 #define _cleanup_member_ _cleanup_(member_freep)
 
+static bool sources_equal(const PrefixList *a, const PrefixList *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (a->items[i].length != b->items[i].length ||
+		    !address_equal(&a->items[i].address, &b->items[i].address))
+			return false;
+	return true;
+}
+
+bool client_equal(const Client *a, const Client *b)
+{
+	return strcmp(a->name, b->name) == 0 && memcmp(&a->key, &b->key, sizeof(a->key)) == 0 &&
+	       a->enabled == b->enabled && a->has_ports == b->has_ports &&
+	       port_list_equal(&a->ports, &b->ports) && a->has_idle == b->has_idle &&
+	       a->idle_ns == b->idle_ns && a->has_grace == b->has_grace &&
+	       a->grace_ns == b->grace_ns && a->has_lifetime == b->has_lifetime &&
+	       a->lifetime_ns == b->lifetime_ns &&
+	       a->not_before_real_usec == b->not_before_real_usec &&
+	       a->not_after_real_usec == b->not_after_real_usec &&
+	       a->has_allowed_sources == b->has_allowed_sources &&
+	       sources_equal(&a->allowed_sources, &b->allowed_sources);
+}
+
 void client_set_free(ClientSet *set)
 {
 	if (!set)

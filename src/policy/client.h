@@ -37,6 +37,9 @@ typedef struct Client {
 /* The rule of util/name.h. */
 bool client_name_is_valid(const char *name);
 
+/* Whether two clients are one in all that is above. */
+bool client_equal(const Client *a, const Client *b);
+
 typedef struct ClientSet ClientSet;
 
 ClientSet *client_set_new(void);

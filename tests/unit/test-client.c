@@ -330,6 +330,36 @@ static void test_same_key_or_name(void **state)
 }
 
 /* One client that cannot be used does not keep the others out. */
+static void test_equal(void **state)
+{
+	static const char *const confs[] = {
+		NULL,
+		"[Client]\nEnabled=no\n",
+		"[Client]\nPorts=22/tcp\n",
+		"[Client]\nPorts=22/udp\n",
+		"[Client]\nIdle=5\n",
+		"[Client]\nGrace=5\n",
+		"[Client]\nLifetime=5\n",
+		"[Client]\nNotBefore=2026-01-01\n",
+		"[Client]\nNotAfter=2026-01-01\n",
+		"[Client]\nAllowedSources=192.0.2.0/24\n",
+		"[Client]\nAllowedSources=192.0.2.0/25\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(confs); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(confs); j++) {
+			_cleanup_filling_ Filling a = filling_new(), b = filling_new();
+
+			assert_int_equal(add(&a, "alice", 1, confs[i]), 0);
+			assert_int_equal(add(&b, "alice", 1, confs[j]), 0);
+			assert_int_equal(
+				client_equal(client_set_get(a.set, 0), client_set_get(b.set, 0)),
+				i == j);
+		}
+	}
+}
+
 static void test_others_stay(void **state)
 {
 	_cleanup_filling_ Filling filling = filling_new();
@@ -409,12 +439,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),		cmocka_unit_test(test_bad_name),
-		cmocka_unit_test(test_plain),		cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_empty_lists),	cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_without_format1), cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_overrides),	cmocka_unit_test(test_same_key_or_name),
-		cmocka_unit_test(test_others_stay),	cmocka_unit_test(test_full),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_bad_name),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_empty_lists),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_without_format1),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_overrides),
+		cmocka_unit_test(test_same_key_or_name),
+		cmocka_unit_test(test_others_stay),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_no_memory),
 	};
 

@@ -301,6 +301,35 @@ static void test_oldest_yields(void **data)
 	assert_state(fixture, 15, 60);
 }
 
+/* Clients alone: their grants are decided again, and the policy is left alone. */
+static void test_other_clients(void **data)
+{
+	Fixture *fixture = *data;
+	const Config *config = manager_config(fixture->manager);
+	size_t policies = fixture->fake->policies_set;
+
+	knock_as(fixture, ALICE, 7);
+	knock_as(fixture, BOB, 8);
+	assert_state(fixture, 2, 8);
+	fixture->fake->fail_with = -ENOSPC;
+	assert_int_equal(manager_set_clients(fixture->manager, make_clients(config, NULL, false)),
+			 -ENOSPC);
+	assert_state(fixture, 2, 8);
+
+	assert_int_equal(
+		manager_set_clients(fixture->manager,
+				    make_clients(config, "[Client]\nPorts=22/tcp\n", true)),
+		0);
+	assert_state(fixture, 2, 5);
+	assert_int_equal(manager_set_clients(fixture->manager, make_clients(config, NULL, false)),
+			 0);
+	assert_state(fixture, 1, 4);
+	assert_ptr_equal(manager_config(fixture->manager), config);
+	assert_int_equal(fixture->fake->policies_set, policies);
+	knock_as(fixture, ALICE, 9);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_UNKNOWN_CLIENT), 1);
+}
+
 /* Another daemon, in whose kernel everything is as this one left it. */
 static void start_anew(Fixture *fixture)
 {
@@ -419,6 +448,7 @@ int main(void)
 		TEST(test_reload_failures_change_nothing),
 		TEST(test_suspend),
 		TEST(test_oldest_yields),
+		TEST(test_other_clients),
 		cmocka_unit_test_setup_teardown(test_restart_keeps_grants, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart_decides_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart_remembers_knocks, set_up, tear_down),
