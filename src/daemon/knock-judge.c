@@ -417,7 +417,7 @@ static void forget_node(const void *node, VISIT which, void *judge)
 
 void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_usec)
 {
-	KnockPeer *peer = get_peer(judge, key);
+	KnockPeer *peer = knock_judge_get_peer(judge, key);
 	uint64_t floor = now_real_usec / STEP_USEC;
 	int r = -ENOMEM;
 
@@ -427,6 +427,9 @@ void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_
 		if (peer->replay.highest_set && peer->replay.highest > floor)
 			floor = peer->replay.highest;
 		r = state_set_floor(judge->state, key, FORMAT1, floor);
+		/* A restart that remembers more looks there. */
+		if (r == 0)
+			r = keep_floor(judge, peer, peer->replay.floor);
 	}
 	if (r < 0)
 		journal_line(LOG_LEVEL_ERROR,
