@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
@@ -150,8 +151,44 @@ int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interfa
 /* ---- clsact ------------------------------------------------------------------------------ */
 
 /*
- * A clsact filter outlives whoever attached it. So that the next spaled can tell what a killed
- * one left behind from what a living one holds, our handle is our process id.
+ * A clsact filter outlives whoever attached it, and has no descriptor. So ours only finds the
+ * program in an array, the gate, whose descriptor we have: with the last descriptor the kernel
+ * empties the array, and everything passes. (A pinned one would never be emptied.)
+ */
+
+/* Makes the filter's program, which jumps into GATE_FD if there is something to jump to. */
+static int load_hop(int gate_fd)
+{
+	const struct bpf_insn code[] = {
+		/* r2 = gate; r3 = 0; tail_call(r1 = context, r2, r3) */
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = BPF_REG_2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = gate_fd},
+		{.code = 0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
+		/* return TC_ACT_UNSPEC */
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, ATTACH_TC_PROGRAM, "GPL", code,
+			       ARRAY_SIZE(code), NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int make_gate(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "spale_gate", sizeof(uint32_t),
+				sizeof(uint32_t), 1, NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * So that the next spaled can tell what a killed one left behind from what a living one holds, our
+ * handle is our process id.
  */
 
 static bool filter_is_spale(const NetlinkFilter *filter)
@@ -317,8 +354,8 @@ static int clsact_check(Enforcer *report, const NetlinkInterface *interface, uin
 	return 0;
 }
 
-int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *interface,
-		  Attachment *ret_attachment)
+static int attach_filter(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+			 Attachment *ret_attachment)
 {
 	int ifindex = (int)interface->ifindex;
 	uint32_t handle = (uint32_t)getpid();
@@ -337,6 +374,7 @@ int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *inte
 	Attachment attachment = {.kind = ATTACHMENT_CLSACT,
 				 .ifindex = interface->ifindex,
 				 .link_fd = -1,
+				 .gate_fd = -1,
 				 .handle = handle,
 				 .made_qdisc = error == 0};
 	/* Somebody who had our process id was killed here: one step from his program to ours. */
@@ -353,6 +391,38 @@ int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *inte
 	}
 	*ret_attachment = attachment;
 	return 0;
+}
+
+int attach_clsact_again(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+			int gate_fd, Attachment *ret_attachment)
+{
+	const uint32_t zero = 0;
+	_cleanup_close_ int hop_fd = load_hop(gate_fd);
+	_cleanup_close_ int kept_fd = fcntl(gate_fd, F_DUPFD_CLOEXEC, 3);
+	int error = 0;
+
+	if (hop_fd < 0)
+		error = hop_fd;
+	else if (kept_fd < 0 || bpf_map_update_elem(gate_fd, &zero, &program_fd, BPF_ANY) < 0)
+		error = -errno;
+	if (error < 0)
+		return enforcer_fail(report, error, "%s: cannot make the TC filter: %s",
+				     interface->name, strerror(-error));
+	error = attach_filter(report, hop_fd, interface, ret_attachment);
+	if (error == 0)
+		ret_attachment->gate_fd = TAKE_FD(kept_fd);
+	return error;
+}
+
+int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+		  Attachment *ret_attachment)
+{
+	_cleanup_close_ int gate_fd = make_gate();
+
+	if (gate_fd < 0)
+		return enforcer_fail(report, gate_fd, "%s: cannot make the TC filter: %s",
+				     interface->name, strerror(-gate_fd));
+	return attach_clsact_again(report, program_fd, interface, gate_fd, ret_attachment);
 }
 
 /* ---- XDP --------------------------------------------------------------------------------- */
@@ -422,11 +492,22 @@ int attach_end(Enforcer *report, Attachment *attachment)
 		break;
 	case ATTACHMENT_CLSACT:
 		error = clsact_end(report, attachment);
+		if (error == 0)
+			closep(&attachment->gate_fd);
 		break;
 	}
 	if (error == 0)
 		*attachment = (Attachment){0};
 	return error;
+}
+
+void attach_leave(Attachment *attachment)
+{
+	if (attachment->kind == ATTACHMENT_CLSACT)
+		closep(&attachment->gate_fd);
+	else if (attachment->kind != ATTACHMENT_NONE)
+		closep(&attachment->link_fd);
+	*attachment = (Attachment){0};
 }
 
 int attach_inherit(int link_fd, Attachment *ret_attachment)

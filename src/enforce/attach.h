@@ -28,6 +28,7 @@ typedef struct Attachment {
 	AttachmentKind kind;
 	uint32_t ifindex;
 	int link_fd;	 /* TCX and XDP */
+	int gate_fd;	 /* CLSACT: array that our filter finds the program in */
 	uint32_t handle; /* CLSACT: of our filter */
 	bool made_qdisc; /* CLSACT: the qdisc was not there before us */
 } Attachment;
@@ -54,6 +55,16 @@ int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *inte
 		  Attachment *ret_attachment);
 int attach_xdp(Enforcer *report, int program_fd, const NetlinkInterface *interface,
 	       Attachment *ret_attachment);
+
+/*
+ * Takes over the clsact filter of an earlier daemon, of which somebody has kept GATE_FD, in steps
+ * that leave the interface guarded. The attachment has a copy of the descriptor.
+ */
+int attach_clsact_again(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+			int gate_fd, Attachment *ret_attachment);
+
+/* Lets go of it without detaching: whoever keeps its descriptor has it now. */
+void attach_leave(Attachment *attachment);
 
 /* What a link that somebody kept is, which *RET_ATTACHMENT then owns. -ENODEV: its interface went.
  */

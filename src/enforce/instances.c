@@ -11,42 +11,54 @@
 #include "enforce/netlink.h"
 #include "enforce/vlans.h"
 
-/* Room for "link-63". */
-#define STORE_NAME_MAX 16
+/* Room for "gate-4294967295". */
+#define STORE_NAME_MAX 24
 
-static const char *store_name(uint32_t slot, char name[static STORE_NAME_MAX])
+/* A link is kept with its slot, which its program was made for; a clsact filter's gate with its
+ * interface, which nothing else tells. */
+static const char *link_name(uint32_t slot, char name[static STORE_NAME_MAX])
 {
 	snprintf(name, STORE_NAME_MAX, "link-%u", slot);
 	return name;
 }
 
-/* Only links are descriptors. */
-static bool is_kept(const Instances *self, const Instance *instance)
+static const char *gate_name(uint32_t ifindex, char name[static STORE_NAME_MAX])
 {
-	return self->store && instance->attachment.kind != ATTACHMENT_CLSACT;
+	snprintf(name, STORE_NAME_MAX, "gate-%u", ifindex);
+	return name;
+}
+
+static const char *store_name(const Instances *self, const Instance *instance,
+			      char name[static STORE_NAME_MAX])
+{
+	return instance->attachment.kind == ATTACHMENT_CLSACT
+		       ? gate_name(instance->attachment.ifindex, name)
+		       : link_name((uint32_t)(instance - self->items), name);
 }
 
 static int keep(const Instances *self, const Instance *instance)
 {
+	const Attachment *attachment = &instance->attachment;
 	char name[STORE_NAME_MAX];
 
-	if (!is_kept(self, instance))
+	if (!self->store)
 		return 0;
-	return self->store->put(self->store->userdata,
-				store_name((uint32_t)(instance - self->items), name),
-				instance->attachment.link_fd);
+	return self->store->put(self->store->userdata, store_name(self, instance, name),
+				attachment->kind == ATTACHMENT_CLSACT ? attachment->gate_fd
+								      : attachment->link_fd);
 }
 
 /* Detaches, and has nobody keep it. */
 static int end(Instances *self, Instance *instance)
 {
+	bool kept = self->store && instance->attachment.kind != ATTACHMENT_NONE;
 	char name[STORE_NAME_MAX];
-	bool kept = is_kept(self, instance) && instance->attachment.kind != ATTACHMENT_NONE;
-	int error = attach_end(self->report, &instance->attachment);
+	int error;
 
+	store_name(self, instance, name);
+	error = attach_end(self->report, &instance->attachment);
 	if (error == 0 && kept)
-		self->store->remove(self->store->userdata,
-				    store_name((uint32_t)(instance - self->items), name));
+		self->store->remove(self->store->userdata, name);
 	return error;
 }
 
@@ -325,12 +337,12 @@ static int adopt(Instances *self, uint32_t slot, int link_fd)
 	return 0;
 }
 
-int instances_adopt(Instances *self)
+static int adopt_links(Instances *self)
 {
-	for (uint32_t slot = 0; self->store && slot < SPALE_SLOTS; slot++) {
+	for (uint32_t slot = 0; slot < SPALE_SLOTS; slot++) {
 		char name[STORE_NAME_MAX];
 		_cleanup_close_ int link_fd =
-			self->store->take(self->store->userdata, store_name(slot, name));
+			self->store->take(self->store->userdata, link_name(slot, name));
 		int error;
 
 		if (link_fd < 0)
@@ -346,13 +358,67 @@ int instances_adopt(Instances *self)
 	return 0;
 }
 
+/* Puts our filter and program in the place of those that go through a gate that was kept. */
+static int adopt_gate(Instances *self, const NetlinkInterface *interface, int gate_fd)
+{
+	_cleanup_close_ int program_fd = -1;
+	enum spale_header_kind kind;
+	Instance *instance = NULL;
+	uint32_t slot;
+	int error;
+
+	error = get_free(self, interface, MODE_TC, &instance);
+	if (error == 0)
+		error = attach_header_kind(self->report, interface, MODE_TC, &kind);
+	if (error < 0)
+		return error;
+	slot = (uint32_t)(instance - self->items);
+	program_fd = program_load(self->report, self->program_maps, MODE_TC, slot, kind);
+	if (program_fd < 0)
+		return program_fd;
+	error = attach_clsact_again(self->report, program_fd, interface, gate_fd,
+				    &instance->attachment);
+	if (error < 0)
+		return error;
+	memcpy(instance->name, interface->name, sizeof(instance->name));
+	instance->mode = MODE_TC;
+	return 0;
+}
+
+static int adopt_gates(Instances *self)
+{
+	_cleanup_free_ NetlinkInterface *interfaces = NULL;
+	size_t count = 0;
+	int error = netlink_interfaces(&interfaces, &count);
+
+	if (error < 0)
+		return enforcer_fail(self->report, error, "cannot list the interfaces: %s",
+				     strerror(-error));
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		char name[STORE_NAME_MAX];
+		_cleanup_close_ int gate_fd = self->store->take(
+			self->store->userdata, gate_name(interfaces[i].ifindex, name));
+
+		if (gate_fd >= 0)
+			error = adopt_gate(self, &interfaces[i], gate_fd);
+	}
+	return error;
+}
+
+int instances_adopt(Instances *self)
+{
+	int error = self->store ? adopt_links(self) : 0;
+
+	return error < 0 || !self->store ? error : adopt_gates(self);
+}
+
+/* What is kept stays in force without us: only our descriptors go. */
 void instances_done(Instances *self)
 {
 	for (size_t i = 0; i < SPALE_SLOTS; i++) {
-		Instance *instance = &self->items[i];
-
-		/* What is kept stays in force without us: only our descriptor goes. */
-		if (instance->attachment.kind != ATTACHMENT_NONE)
-			attach_end(self->report, &instance->attachment);
+		if (self->store)
+			attach_leave(&self->items[i].attachment);
+		else
+			attach_end(self->report, &self->items[i].attachment);
 	}
 }

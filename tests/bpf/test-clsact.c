@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -192,6 +193,29 @@ static void test_clsact_with_our_process_id(void **state)
 	assert_done(&clsact.report, attach_end(&clsact.report, &forgotten));
 }
 
+/* What somebody keeps is taken over: one filter at every moment, and ours at the end. */
+static void test_clsact_is_taken_over(void **state)
+{
+	_cleanup_clsact_ Clsact clsact = clsact_new();
+	_cleanup_close_ int gate_fd = -1;
+
+	(void)state;
+	pid_t other = help_spawn_other(clsact_begin_other, &clsact);
+	help_kill_other(other);
+	assert_done(&clsact.report, clsact_begin(&clsact));
+	gate_fd = fcntl(clsact.attachment.gate_fd, F_DUPFD_CLOEXEC, 3);
+	attach_leave(&clsact.attachment);
+	assert_int_equal(clsact.attachment.kind, ATTACHMENT_NONE);
+	assert_int_equal(help_filter_count("near"), 1);
+	assert_done(&clsact.report, attach_clsact_again(&clsact.report, clsact.program_fd,
+							&clsact.near, gate_fd, &clsact.attachment));
+	assert_int_equal(help_filter_count("near"), 1);
+	assert_true(attach_is_alive(&clsact.attachment));
+	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
+	assert_int_equal(help_filter_count("near"), 0);
+	assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
 static void with_three_capabilities(void)
 {
 	help_become_nobody(HELP_CAPABILITIES);
@@ -218,6 +242,7 @@ int main(void)
 		help_clean_test(test_clsact_place_is_taken),
 		help_clean_test(test_clsact_of_another_spaled),
 		help_clean_test(test_clsact_with_our_process_id),
+		help_clean_test(test_clsact_is_taken_over),
 		help_clean_test(test_three_capabilities_suffice),
 	};
 

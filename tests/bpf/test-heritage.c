@@ -3,6 +3,7 @@
 #include "enforce-help.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -93,7 +94,7 @@ static EntryChange entry(uint8_t last)
 	return change;
 }
 
-static void tcx_or_xdp(Mode mode)
+static void restart(Mode mode)
 {
 	Enforcer *enforcer = heir();
 	EntryChange entries[] = {entry(2), entry(3)};
@@ -111,7 +112,6 @@ static void tcx_or_xdp(Mode mode)
 	enforcer_free(enforcer);
 
 	/* While there is none, the programs go on. The next one finds what they counted. */
-	help_send_syn("far", HELP_UDP_PORT);
 	help_send_syn("far", HELP_TCP_PORT);
 	enforcer = heir();
 	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_GRANTED, 2), 2);
@@ -131,27 +131,52 @@ static void tcx_or_xdp(Mode mode)
 	enforcer_free(enforcer);
 }
 
-static bool has_tcx(void)
-{
-	Enforcer *enforcer = heir();
-	bool has;
-
-	set_policy(enforcer, MODE_TC);
-	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
-	has = !help_has_clsact("near");
-	assert_done(enforcer, enforcer_detach(enforcer, "near"));
-	enforcer_free(enforcer);
-	empty_store(NULL);
-	return has;
-}
-
 static void test_restart(void **state)
 {
 	(void)state;
-	if (has_tcx())
-		tcx_or_xdp(MODE_TC);
+	restart(MODE_TC);
 	empty_store(NULL);
-	tcx_or_xdp(MODE_XDP);
+	restart(MODE_XDP);
+}
+
+/* Packets that were denied on the interface of slot 0. */
+static uint64_t denied(int counters_fd)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ struct spale_counters *counters = calloc((size_t)cpus, sizeof(*counters));
+	const __u32 zero = 0;
+	uint64_t sum = 0;
+
+	assert_non_null(counters);
+	assert_int_equal(bpf_map_lookup_elem(counters_fd, &zero, counters), 0);
+	for (int i = 0; i < cpus; i++)
+		sum += counters[i].packets[SPALE_REASON_DENIED];
+	return sum;
+}
+
+static void test_open_when_nobody_keeps_it(void **state)
+{
+	static const Mode modes[] = {MODE_TC, MODE_XDP};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		Enforcer *enforcer = heir();
+		_cleanup_close_ int counters_fd = store_take(NULL, "map-counters");
+
+		set_policy(enforcer, modes[i]);
+		assert_done(enforcer, enforcer_attach(enforcer, "near", modes[i]));
+		enforcer_free(enforcer);
+		help_send_syn("far", HELP_TCP_PORT);
+		for (int tries = 0; denied(counters_fd) == 0 && tries < 100; tries++)
+			usleep(10000);
+		assert_int_equal(denied(counters_fd), 1);
+		empty_store(NULL);
+		/* What goes with the last descriptor goes by and by. */
+		usleep(200000);
+		help_send_syn("far", HELP_TCP_PORT);
+		usleep(100000);
+		assert_int_equal(denied(counters_fd), 1);
+	}
 }
 
 /* The new mode is there before the old one goes. */
@@ -242,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_restart, empty_store),
+		cmocka_unit_test_teardown(test_open_when_nobody_keeps_it, empty_store),
 		cmocka_unit_test_teardown(test_mode_changes, empty_store),
 		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),
 		cmocka_unit_test_teardown(test_other_abi_is_refused, empty_store),
