@@ -14,6 +14,20 @@ from lib.services import Services
 sys.dont_write_bytecode = True
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_vlans: left out, and said, where the kernel has none")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What this kernel cannot do is left out, not skipped: a skipped test is one that could run."""
+    left_out = [item for item in items if item.get_closest_marker("needs_vlans")]
+    if not left_out or netns.has_vlans():
+        return
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    print(f"left out, for this kernel has no VLAN interfaces: {len(left_out)} tests")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ends_in_order():
     """A terminated run takes its namespaces and daemons with it."""

@@ -78,6 +78,14 @@ class Namespace:
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 
+def has_vlans():
+    """Whether this kernel can make VLAN interfaces."""
+    return subprocess.run(
+        ["unshare", "--net", "sh", "-c",
+         "ip link add v0 type veth peer name v1 && ip link add link v0 name v2 type vlan id 1"],
+        capture_output=True, check=False).returncode == 0
+
+
 def remove_stale():
     """Removes what a killed earlier run left behind; a run's names carry its process id."""
     for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
