@@ -129,7 +129,7 @@ def test_directory_comes_and_goes(daemon, lab):
     shutil.copytree(directory.with_name("elsewhere"), directory)
     (directory / "alice.pem").unlink()
     assert daemon.wait_log("client removed: client=alice", mark, timeout=6)
-    assert tcp_closed(lab.client, "ipv4", services.TCP)
+    assert wait_until(lambda: tcp_closed(lab.client, "ipv4", services.TCP))
     # It is the new one that is watched now.
     mark = daemon.mark()
     (directory.with_name("elsewhere") / "bob.pem").unlink()

@@ -106,7 +106,8 @@ def test_every_key_is_shown(directory):
     defaults = {
         ("Protect", "Mode"): "tc", ("Protect", "Scope"): "local",
         ("Protect", "KeepEstablished"): "yes", ("Protect", "AlwaysAllow"): "",
-        ("Protect", "LogOnly"): "no", ("Knock", "Addresses"): "any", ("Knock", "Formats"): "1",
+        ("Protect", "LogOnly"): "no", ("Protect", "LogDenied"): "1/10s",
+        ("Knock", "Addresses"): "any", ("Knock", "Formats"): "1",
         ("Knock", "RateLimit"): "3/s", ("Knock", "RateBurst"): "10",
         ("Knock", "TotalRateLimit"): "2000/s", ("Knock", "ServerKey"): "server.key",
         ("Knock", "ClientsDirectory"): "clients", ("Grant", "Idle"): "60s",
