@@ -99,16 +99,20 @@ static void forget_gone(Manager *manager, KnockPeer *peer, const char *client, c
 	}
 }
 
-/* Ends a grant: says so, and removes it from the table and from the kernel. */
+/* Ends a grant: removes it from the table and from the kernel, and says so. */
 static void end_grant(Manager *manager, const Grant *grant, JournalEvent event, const char *reason,
 		      const char *detail)
 {
 	_cleanup_entry_changes_ EntryChanges changes = {0};
 	KnockPeer *peer = knock_judge_peer(manager->judge, &grant->key);
+	Grant gone = *grant;
+	_cleanup_port_list_ PortList ports = PORT_LIST_NULL;
 	uint64_t id = grant->id;
 	int r;
 
-	announce_grant(event, grant, reason, detail);
+	/* Without memory it is announced without its ports. */
+	(void)port_list_copy(&grant->ports, &ports);
+	gone.ports = ports;
 	r = grant_table_remove(manager->grants, id, &changes);
 	if (r < 0) {
 		journal_line(LOG_LEVEL_ERROR, "grant %" PRIu64 " is still there: %s", id,
@@ -120,6 +124,7 @@ static void end_grant(Manager *manager, const Grant *grant, JournalEvent event, 
 	for (size_t i = 0; peer && i < peer->grant_count; i++)
 		if (peer->grants[i].id == id)
 			peer->grants[i--] = peer->grants[--peer->grant_count];
+	announce_grant(event, &gone, reason, detail);
 }
 
 /*
