@@ -62,7 +62,9 @@ def test_upgrade_restarts_and_never_stops(outside, tmp_path):
 
 
 def test_remove_stops_and_keeps_what_somebody_made(outside):
-    files = [path for path in files_of("spale") if not path.is_dir()]
+    # Configuration stays until the package is purged, fail2ban's filter with it.
+    files = [path for path in files_of("spale")
+             if not path.is_dir() and pathlib.Path("/etc") not in path.parents]
     assert pathlib.Path("/usr/sbin/spaled") in files
     run("dpkg", "--remove", "spale")
     assert main_pid() == 0
@@ -81,15 +83,23 @@ def test_install_again_closes_again(outside, tmp_path):
     assert outside.gets_in(bob)
 
 
-def test_restart_without_configuration_is_an_error():
+def test_without_configuration_nothing_opens(outside):
     """Where a daemon ran before, what has gone is not taken for a wish to be open."""
     configuration = machine.CONF / "spale.conf"
     text = configuration.read_text()
     configuration.unlink()
-    assert systemctl("restart", "spaled", check=False).returncode != 0
+    # What the kernel enforces outlives the restart, and stays as it is.
+    systemctl("restart", "spaled")
+    assert outside.reaches(services.TCP)  # bob's grant
+    assert outside.is_kept_from(services.TCP, "ipv4", source=1)
+    assert "configuration" in show("StatusText")
+    # Nothing outlives a stop, and so a start has nothing to stand on.
+    systemctl("stop", "spaled")
+    assert systemctl("start", "spaled", check=False).returncode != 0
     assert show("ConditionResult") == "yes"
     configuration.write_text(text)
     assert machine.wait_active()
+    assert outside.is_kept_from(services.TCP)
 
 
 def test_purge_removes_everything():
