@@ -19,16 +19,29 @@ static const char *format_id(uint64_t id, char text[static ID_TEXT_MAX])
 	return text;
 }
 
-static const char *format_source(const struct spale_knock *knock,
-				 char text[static ADDRESS_TEXT_MAX])
+static Address address_of(const __u8 bytes[static 16])
 {
 	Address address;
 
-	memcpy(address.bytes, knock->source, sizeof(address.bytes));
-	return address_format(&address, text);
+	memcpy(address.bytes, bytes, sizeof(address.bytes));
+	return address;
 }
 
-void announce_grant(JournalEvent event, const Grant *grant, const char *reason, const char *detail)
+/* Calls MEMBER of each observer that has it. */
+#define TELL(announcer, member, ...)                                                               \
+	do {                                                                                       \
+		for (size_t i_ = 0; i_ < (announcer)->observer_count; i_++) {                      \
+			const ManagerObserver *observer_ = (announcer)->observers[i_];             \
+                                                                                                   \
+			if (observer_->member)                                                     \
+				observer_->member(observer_->userdata, ##__VA_ARGS__);             \
+		}                                                                                  \
+	} while (0)
+
+/* ---- grants -------------------------------------------------------------------------------- */
+
+static void say_grant(JournalEvent event, const Grant *grant, const char *reason,
+		      const char *detail)
 {
 	_cleanup_free_ char *ports = port_list_format(&grant->ports);
 	char source[ADDRESS_TEXT_MAX], id[ID_TEXT_MAX], interface[IF_NAMESIZE];
@@ -46,40 +59,69 @@ void announce_grant(JournalEvent event, const Grant *grant, const char *reason, 
 			     });
 }
 
-void announce_gone(JournalEvent event, uint64_t id, const char *client, const Prefix *source,
-		   const char *reason, const char *detail)
+void announce_grant_added(const Announcer *announcer, const Grant *grant)
 {
-	char source_text[ADDRESS_TEXT_MAX], id_text[ID_TEXT_MAX];
-
-	journal_event(event, &(JournalFields){
-				     .client = client,
-				     .source = prefix_format(source, source_text),
-				     .reason = reason,
-				     .grant = format_id(id, id_text),
-				     .detail = detail,
-			     });
+	say_grant(JOURNAL_GRANT_ADDED, grant, NULL, NULL);
+	TELL(announcer, grant_added, grant);
 }
 
-void announce_accepted(const struct spale_knock *knock, const Grant *grant,
-		       uint64_t until_real_usec)
+void announce_grant_extended(const Announcer *announcer, const Grant *grant)
+{
+	say_grant(JOURNAL_GRANT_EXTENDED, grant, NULL, NULL);
+	TELL(announcer, grant_changed, grant);
+}
+
+void announce_grant_redecided(const Announcer *announcer, const Grant *grant)
+{
+	TELL(announcer, grant_changed, grant);
+}
+
+static JournalEvent end_event(GrantEnd end)
+{
+	switch (end) {
+	case GRANT_EXPIRED:
+		return JOURNAL_GRANT_EXPIRED;
+	case GRANT_REVOKED:
+	case GRANT_CLOSED:
+	case GRANT_REPLACED:
+		return JOURNAL_GRANT_REVOKED;
+	}
+	return JOURNAL_GRANT_REVOKED;
+}
+
+void announce_grant_gone(const Announcer *announcer, const Grant *grant, GrantEnd end,
+			 const char *reason, const char *detail)
+{
+	say_grant(end_event(end), grant, reason, detail);
+	TELL(announcer, grant_removed, grant, end);
+}
+
+/* ---- knocks and packets -------------------------------------------------------------------- */
+
+void announce_accepted(const Announcer *announcer, const struct spale_knock *knock,
+		       const Grant *grant, uint64_t until_real_usec)
 {
 	_cleanup_free_ char *ports = port_list_format(&grant->ports);
 	char source[ADDRESS_TEXT_MAX], until[JOURNAL_TIME_MAX], interface[IF_NAMESIZE];
+	const Address address = address_of(knock->source);
 
 	journal_event(JOURNAL_KNOCK_ACCEPTED,
 		      &(JournalFields){
 			      .client = grant->client,
-			      .source = format_source(knock, source),
+			      .source = address_format(&address, source),
 			      .ports = ports,
 			      .until = until_real_usec == UINT64_MAX
 					       ? "infinity"
 					       : journal_format_time(until_real_usec, until),
 			      .interface = if_indextoname(knock->ifindex, interface),
 		      });
+	TELL(announcer, knock_accepted, grant->client, &address, &grant->ports);
 }
 
-uint64_t announce_flush(AnnounceLimit *limit, uint64_t now_mono_ns)
+uint64_t announce_flush(Announcer *announcer, uint64_t now_mono_ns)
 {
+	AnnounceLimit *limit = &announcer->refused;
+
 	if (now_mono_ns - limit->since_mono_ns >= NSEC_PER_SEC) {
 		if (limit->unsaid > 0)
 			journal_line(LOG_LEVEL_WARNING, "%" PRIu64 " more knocks were refused",
@@ -89,12 +131,14 @@ uint64_t announce_flush(AnnounceLimit *limit, uint64_t now_mono_ns)
 	return limit->unsaid > 0 ? limit->since_mono_ns + NSEC_PER_SEC : SPALE_NEVER_NS;
 }
 
-void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, const char *client,
+void announce_refused(Announcer *announcer, const struct spale_knock *knock, const char *client,
 		      Refusal refusal, uint64_t now_mono_ns)
 {
 	char source[ADDRESS_TEXT_MAX], interface[IF_NAMESIZE];
+	const Address address = address_of(knock->source);
+	AnnounceLimit *limit = &announcer->refused;
 
-	announce_flush(limit, now_mono_ns);
+	announce_flush(announcer, now_mono_ns);
 	if (limit->said == REFUSED_LINES_MAX) {
 		limit->unsaid++;
 		return;
@@ -103,14 +147,15 @@ void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, con
 	journal_event(JOURNAL_KNOCK_REFUSED,
 		      &(JournalFields){
 			      .client = client,
-			      .source = format_source(knock, source),
+			      .source = address_format(&address, source),
 			      .reason = refusal_name(refusal),
 			      .interface = if_indextoname(knock->ifindex, interface),
 			      .detail = refusal_meaning(refusal),
 		      });
+	TELL(announcer, knock_refused, client, &address, refusal);
 }
 
-void announce_denied(const struct spale_event *event, bool log_only)
+void announce_denied(const Announcer *announcer, const struct spale_event *event, bool log_only)
 {
 	static const char *const reasons[SPALE_REASON_COUNT] = {
 #define REASON_TEXT(name, text, verdict) [SPALE_REASON_##name] = text,
@@ -120,9 +165,8 @@ void announce_denied(const struct spale_event *event, bool log_only)
 	char source[ADDRESS_TEXT_MAX], interface[IF_NAMESIZE], detail[64];
 	_cleanup_port_list_ PortList list = PORT_LIST_NULL;
 	_cleanup_free_ char *ports = NULL;
-	Address address;
+	const Address address = address_of(event->source);
 
-	memcpy(address.bytes, event->source, sizeof(address.bytes));
 	if (port_list_add(&list, (PortRange){event->protocol, event->port, event->port}) == 0)
 		ports = port_list_format(&list);
 	snprintf(detail, sizeof(detail), "%" PRIu64 " %s%s", (uint64_t)event->count,
@@ -136,29 +180,54 @@ void announce_denied(const struct spale_event *event, bool log_only)
 			      .interface = if_indextoname(event->ifindex, interface),
 			      .detail = detail,
 		      });
+	TELL(announcer, access_denied, event);
 }
 
-static void announce_client(JournalEvent event, const Client *client)
+/* ---- clients and policy -------------------------------------------------------------------- */
+
+static void say_client(JournalEvent event, const Client *client)
 {
 	journal_event(event, &(JournalFields){.client = client->name,
 					      .detail = client->enabled ? NULL : "disabled"});
 }
 
-void announce_clients(const ClientSet *before, const ClientSet *after)
+void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after)
 {
 	for (size_t i = 0; i < client_set_count(before); i++) {
 		const Client *client = client_set_get(before, i);
 
-		if (!client_set_by_name(after, client->name))
-			announce_client(JOURNAL_CLIENT_REMOVED, client);
+		if (client_set_by_name(after, client->name))
+			continue;
+		say_client(JOURNAL_CLIENT_REMOVED, client);
+		TELL(announcer, client_removed, client->name);
 	}
 	for (size_t i = 0; i < client_set_count(after); i++) {
 		const Client *client = client_set_get(after, i);
 		const Client *old = client_set_by_name(before, client->name);
 
-		if (!old)
-			announce_client(JOURNAL_CLIENT_ENROLLED, client);
-		else if (!client_equal(old, client))
-			announce_client(JOURNAL_CLIENT_CHANGED, client);
+		if (!old) {
+			say_client(JOURNAL_CLIENT_ENROLLED, client);
+			TELL(announcer, client_added, client);
+		} else if (!client_equal(old, client)) {
+			say_client(JOURNAL_CLIENT_CHANGED, client);
+			TELL(announcer, client_changed, client);
+		}
 	}
+}
+
+void announce_interfaces(const Announcer *announcer)
+{
+	TELL(announcer, interfaces_changed);
+}
+
+void announce_policy(const Announcer *announcer)
+{
+	TELL(announcer, policy_changed);
+}
+
+void announce_reload(const Announcer *announcer, bool failed, const char *detail)
+{
+	journal_event(failed ? JOURNAL_RELOAD_FAILED : JOURNAL_RELOADED,
+		      &(JournalFields){.detail = detail});
+	TELL(announcer, reloaded, failed);
 }

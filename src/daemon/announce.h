@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How knocks and grants are told to the journal: what an event of theirs carries, and how many
- * lines strangers may cause.
+ * How what happens is told: to the journal, and at the same points to the observers, so that both
+ * tell the same. Knows what an event carries, and how many lines strangers may cause.
  */
 #pragma once
 
 #include "daemon/journal.h"
+#include "daemon/observer.h"
 #include "enforce/enforcer.h"
-#include "policy/grant-table.h"
-#include "policy/refusal.h"
 
 /* Lines about refused knocks: bounded, for strangers cause them. */
 typedef struct AnnounceLimit {
@@ -17,26 +16,48 @@ typedef struct AnnounceLimit {
 	uint64_t unsaid;
 } AnnounceLimit;
 
-/* What happened to GRANT, and why; REASON and DETAIL may be NULL. */
-void announce_grant(JournalEvent event, const Grant *grant, const char *reason, const char *detail);
+/* Whom to tell besides the journal. All zero: nobody. */
+typedef struct Announcer {
+	const ManagerObserver *observers[MANAGER_OBSERVERS_MAX]; /* borrowed */
+	size_t observer_count;
+	AnnounceLimit refused;
+} Announcer;
 
-/* The same for a grant that is gone already. */
-void announce_gone(JournalEvent event, uint64_t id, const char *client, const Prefix *source,
-		   const char *reason, const char *detail);
+/* A new grant. */
+void announce_grant_added(const Announcer *announcer, const Grant *grant);
+
+/* A grant that goes on for longer. */
+void announce_grant_extended(const Announcer *announcer, const Grant *grant);
+
+/* A grant that was decided anew, with another result: the journal has why (a reload). */
+void announce_grant_redecided(const Announcer *announcer, const Grant *grant);
+
+/* A grant that is gone, and why, in a word and in a sentence, which may be NULL. */
+void announce_grant_gone(const Announcer *announcer, const Grant *grant, GrantEnd end,
+			 const char *reason, const char *detail);
 
 /* UNTIL: the deadline of GRANT, UINT64_MAX for none. */
-void announce_accepted(const struct spale_knock *knock, const Grant *grant,
-		       uint64_t until_real_usec);
+void announce_accepted(const Announcer *announcer, const struct spale_knock *knock,
+		       const Grant *grant, uint64_t until_real_usec);
 
 /* CLIENT: whose key is in front, which nobody has proven; NULL: nobody's. */
-void announce_refused(AnnounceLimit *limit, const struct spale_knock *knock, const char *client,
+void announce_refused(Announcer *announcer, const struct spale_knock *knock, const char *client,
 		      Refusal refusal, uint64_t now_mono_ns);
 
 /* Who was enrolled, changed or removed, where AFTER replaces BEFORE. */
-void announce_clients(const ClientSet *before, const ClientSet *after);
+void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after);
 
 /* A packet that was denied, as the kernel samples them. LOG_ONLY: it passed all the same. */
-void announce_denied(const struct spale_event *event, bool log_only);
+void announce_denied(const Announcer *announcer, const struct spale_event *event, bool log_only);
+
+/* What is attached has changed; the journal knows of each. */
+void announce_interfaces(const Announcer *announcer);
+
+/* The configuration is another one; the journal knows why. */
+void announce_policy(const Announcer *announcer);
+
+/* A reload, which FAILED or not. DETAIL may be NULL. */
+void announce_reload(const Announcer *announcer, bool failed, const char *detail);
 
 /* Says how many lines were left out, once their second is over. When to call again. */
-uint64_t announce_flush(AnnounceLimit *limit, uint64_t now_mono_ns);
+uint64_t announce_flush(Announcer *announcer, uint64_t now_mono_ns);

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "daemon/announce.h"
 #include "daemon/journal.h"
 #include "daemon/projection.h"
 
@@ -109,24 +108,27 @@ static int restore(const Heir *heir, const Legacy *legacy, const Address *addres
 	return r;
 }
 
-/* What the restored GRANT has besides its place in the table. */
+/* The kernel may know of later packets of the restored GRANT. */
 static void complete(const Heir *heir, const Grant *grant)
 {
 	Projection projection = {.enforcer = heir->enforcer};
-	KnockPeer *peer = knock_judge_get_peer(heir->judge, &grant->key);
 
 	projection_pull_last(&projection, heir->grants, grant);
-	if (peer)
-		knock_peer_note(peer, grant);
 }
 
 static void give_up(const Heir *heir, const Legacy *legacy, const Address *address, int why)
 {
-	const Prefix source = {*address, 128};
+	Grant gone = {
+		.id = legacy->id,
+		.source = {*address, 128},
+		.address = *address,
+		.ifindex = legacy->owner.ifindex,
+	};
 
-	announce_gone(JOURNAL_GRANT_REVOKED, legacy->id, legacy->owner.client, &source,
-		      refusal_name(why < 0 ? REFUSAL_LIMIT : (Refusal)why),
-		      why < 0 ? strerror(-why) : refusal_meaning((Refusal)why));
+	memcpy(gone.client, legacy->owner.client, sizeof(gone.client));
+	announce_grant_gone(heir->announcer, &gone, GRANT_REVOKED,
+			    refusal_name(why < 0 ? REFUSAL_LIMIT : (Refusal)why),
+			    why < 0 ? strerror(-why) : refusal_meaning((Refusal)why));
 	heritage_forget(heir->enforcer, legacy->id);
 }
 

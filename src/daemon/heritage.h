@@ -5,8 +5,9 @@
  */
 #pragma once
 
-#include "daemon/knock-judge.h"
+#include "daemon/announce.h"
 #include "enforce/enforcer.h"
+#include "policy/config.h"
 #include "policy/grant-table.h"
 
 /* Keeps whose GRANT is, and forgets it. What fails is logged: then the grant ends with this daemon.
@@ -17,7 +18,7 @@ void heritage_forget(Enforcer *enforcer, uint64_t id);
 /* Who inherits; borrowed. */
 typedef struct Heir {
 	Enforcer *enforcer;
-	KnockJudge *judge;
+	const Announcer *announcer;
 	const Config *config;
 	const ClientSet *clients;
 	GrantTable *grants; /* empty */

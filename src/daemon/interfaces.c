@@ -136,6 +136,7 @@ static void set_problem(Interface *item, char *problem)
 
 static void forget(Interfaces *self, Interface *item)
 {
+	self->has_changed = true;
 	set_problem(item, NULL);
 	*item = self->items[--self->count];
 	self->items[self->count] = (Interface){0};
@@ -155,6 +156,7 @@ static Interface *add(Interfaces *self, const char *name, InterfaceState state)
 		self->told_full = true;
 		return NULL;
 	}
+	self->has_changed = true;
 	item = &self->items[self->count++];
 	*item = (Interface){.state = state, .is_fresh = true};
 	snprintf(item->name, sizeof(item->name), "%s", name);
@@ -172,9 +174,10 @@ static const char *mode_name(Mode mode)
 	return "?";
 }
 
-static void tell(JournalEvent event, const char *name, const char *detail)
+static void tell(Interfaces *self, JournalEvent event, const char *name, const char *detail)
 {
 	journal_event(event, &(JournalFields){.interface = name, .detail = detail});
+	self->has_changed = true;
 }
 
 /* ---- following ----------------------------------------------------------------------------- */
@@ -183,28 +186,30 @@ static void tell(JournalEvent event, const char *name, const char *detail)
 static void lose(Interfaces *self, const Config *config, Interface *item, const char *why)
 {
 	if (item->state == INTERFACE_ATTACHED)
-		tell(JOURNAL_INTERFACE_LOST, item->name, why);
+		tell(self, JOURNAL_INTERFACE_LOST, item->name, why);
 	if (!is_named(config, item->name) || find_missing(self, item->name)) {
 		forget(self, item);
 		return;
 	}
+	self->has_changed = true;
 	set_problem(item, NULL);
 	item->state = INTERFACE_MISSING;
 	item->ifindex = 0;
 }
 
 /* The enforcer goes by the new name already. */
-static void rename_item(Interface *item, const EnforcerInterface *interface, const Config *config)
+static void rename_item(Interfaces *self, Interface *item, const EnforcerInterface *interface,
+			const Config *config)
 {
 	char detail[64];
 
 	if (item->state == INTERFACE_ATTACHED) {
 		snprintf(detail, sizeof(detail), "it is called %s now", interface->name);
-		tell(JOURNAL_INTERFACE_LOST, item->name, detail);
+		tell(self, JOURNAL_INTERFACE_LOST, item->name, detail);
 		snprintf(detail, sizeof(detail), "%s, it was called %s", mode_name(config->mode),
 			 item->name);
 		if (is_wanted(config, interface))
-			tell(JOURNAL_INTERFACE_ATTACHED, interface->name, detail);
+			tell(self, JOURNAL_INTERFACE_ATTACHED, interface->name, detail);
 	}
 	memcpy(item->name, interface->name, sizeof(item->name));
 }
@@ -224,9 +229,9 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 			continue;
 		}
 		if (strcmp(item->name, interface->name) != 0)
-			rename_item(item, interface, config);
+			rename_item(self, item, interface, config);
 		if (item->state == INTERFACE_ATTACHED && !interface->is_attached) {
-			tell(JOURNAL_INTERFACE_LOST, item->name, "somebody detached it");
+			tell(self, JOURNAL_INTERFACE_LOST, item->name, "somebody detached it");
 			forget(self, item);
 		}
 	}
@@ -271,6 +276,7 @@ static void note_failure(Interfaces *self, Interface *item, const EnforcerInterf
 		journal_line(LOG_LEVEL_ERROR,
 			     "interface %s is not protected, which is tried again: %s",
 			     interface->name, problem);
+	self->has_changed = true;
 	set_problem(item, strdup(problem));
 	item->state = INTERFACE_FAILING;
 	item->ifindex = interface->ifindex;
@@ -380,7 +386,7 @@ static void settle(Interfaces *self, const Config *config, const Present *presen
 {
 	for (size_t i = 0; i < self->count; i++)
 		if (self->items[i].is_fresh && self->items[i].state == INTERFACE_ATTACHED)
-			tell(JOURNAL_INTERFACE_ATTACHED, self->items[i].name,
+			tell(self, JOURNAL_INTERFACE_ATTACHED, self->items[i].name,
 			     mode_name(config->mode));
 	for (size_t i = self->count; i-- > 0;) {
 		Interface *item = &self->items[i];
@@ -487,6 +493,7 @@ static void tell_uncovered(Interfaces *self, const Config *config)
 		journal_line(LOG_LEVEL_INFO, "Interfaces= covers everything with an address now");
 	free(self->uncovered);
 	self->uncovered = TAKE_PTR(uncovered);
+	self->has_changed = true;
 }
 
 /* ---- in time ------------------------------------------------------------------------------- */

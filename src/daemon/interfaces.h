@@ -45,6 +45,7 @@ typedef struct Interfaces {
 	Enforcer *enforcer; /* borrowed */
 	Interface items[INTERFACES_MAX];
 	size_t count;
+	bool has_changed; /* what is listed or uncovered: for the manager, which resets it */
 	bool told_full;
 	uint64_t again_mono_ns; /* when to look again, having failed to */
 	uint64_t look_mono_ns;	/* when to look for uncovered ones */

@@ -13,6 +13,12 @@ void key_ring_done(KeyRing *ring)
 	secret_erase(ring, sizeof(*ring));
 }
 
+void key_ring_move(KeyRing *to, KeyRing *from)
+{
+	*to = *from;
+	key_ring_done(from);
+}
+
 /* A sentence that begins with PATH, without it, for DIAGNOSTICS name it in front. */
 static const char *without_path(const char *sentence, const char *path)
 {

@@ -18,6 +18,9 @@ typedef struct KeyRing {
 void key_ring_done(KeyRing *ring);
 #define _cleanup_key_ring_ _cleanup_(key_ring_done)
 
+/* FROM is empty, and erased, afterwards. TO held nothing that has to be erased. */
+void key_ring_move(KeyRing *to, KeyRing *from);
+
 /*
  * Reads every key that CONFIG names. Where $CREDENTIALS_DIRECTORY has a file of the same name with
  * more than a blank in it, that one is read in its place (systemd.exec(5), "LoadCredential="). One

@@ -396,17 +396,6 @@ Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict)
 	return replay_add(replay, &verdict->entry) < 0 ? REFUSAL_REPLAY_FULL : REFUSAL_NONE;
 }
 
-bool knock_peer_note(KnockPeer *peer, const Grant *grant)
-{
-	for (size_t i = 0; i < peer->grant_count; i++)
-		if (peer->grants[i].id == grant->id)
-			return true;
-	if (peer->grant_count < ARRAY_SIZE(peer->grants))
-		peer->grants[peer->grant_count++] =
-			(struct KnockPeerGrant){grant->id, grant->source};
-	return false;
-}
-
 static void forget_node(const void *node, VISIT which, void *judge)
 {
 	KnockPeer *const *peer = node;

@@ -22,12 +22,6 @@ typedef struct KnockPeer {
 	Replay replay;
 	bool has_shared[CONFIG_SERVER_KEYS_MAX];
 	Secret shared[CONFIG_SERVER_KEYS_MAX]; /* X25519(server key, client's key) */
-	/* The client's grants, for the manager, which has to say which one yielded. */
-	struct KnockPeerGrant {
-		uint64_t id;
-		Prefix source;
-	} grants[GRANTS_PER_CLIENT_MAX];
-	size_t grant_count;
 } KnockPeer;
 
 /* What knocks are judged by; borrowed. */
@@ -88,9 +82,6 @@ KnockPeer *knock_judge_peer(KnockJudge *judge, const PublicKey *key);
 
 /* The same, made where it is missing. NULL: no memory. */
 KnockPeer *knock_judge_get_peer(KnockJudge *judge, const PublicKey *key);
-
-/* Notes GRANT among those of PEER. Whether it is one that was there already. */
-bool knock_peer_note(KnockPeer *peer, const Grant *grant);
 
 /* After a reload: forgets who is not in CLIENTS, and every Diffie-Hellman result. */
 void knock_judge_keep(KnockJudge *judge, const ClientSet *clients);

@@ -10,6 +10,7 @@
 
 #include "daemon/interfaces.h"
 #include "daemon/key-ring.h"
+#include "daemon/observer.h"
 #include "daemon/state.h"
 #include "enforce/enforcer.h"
 #include "policy/client.h"
@@ -77,6 +78,16 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
  * On failure, which is logged, the old ones stay in force.
  */
 int manager_set_clients(Manager *manager, ClientSet *clients);
+
+/* Tells, as a reload does, that there was none: what is to be in force cannot be read. */
+void manager_reload_failed(Manager *manager, const char *detail);
+
+/*
+ * Has OBSERVER hear of everything from now on; borrowed until manager_free() or manager_ignore().
+ * Returns 0 or -ENOSPC (MANAGER_OBSERVERS_MAX). Not to be called from an observer.
+ */
+int manager_observe(Manager *manager, const ManagerObserver *observer);
+void manager_ignore(Manager *manager, const ManagerObserver *observer);
 
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);

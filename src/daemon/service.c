@@ -261,10 +261,9 @@ static int reload(Service *service)
 
 	r = setup_load(service->options, service->dropped, &setup);
 	if (r < 0) {
-		journal_event(JOURNAL_RELOAD_FAILED,
-			      &(JournalFields){.detail = r == -EINVAL
-								 ? "the configuration is unusable"
-								 : strerror(-r)});
+		manager_reload_failed(service->manager, r == -EINVAL
+								? "the configuration is unusable"
+								: strerror(-r));
 		return r;
 	}
 	r = manager_reload(service->manager, TAKE_PTR(setup.config),

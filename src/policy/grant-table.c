@@ -39,6 +39,20 @@ static uint64_t subtract_saturated(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+Grant grant_copy(const Grant *grant)
+{
+	Grant copy = *grant;
+
+	copy.ports = PORT_LIST_NULL;
+	(void)port_list_copy(&grant->ports, &copy.ports);
+	return copy;
+}
+
+void grant_copy_done(Grant *copy)
+{
+	port_list_done(&copy->ports);
+}
+
 /* ---- slots ------------------------------------------------------------------------------- */
 
 static void slot_free(Slot *slot)
@@ -295,6 +309,31 @@ static void set_times(Grant *grant, const Decision *decision)
 	grant->deadline_mono_ns = deadline(grant->renewed_mono_ns, decision->lifetime_ns);
 }
 
+const Grant *grant_table_same(const GrantTable *table, const Client *client,
+			      const Decision *decision)
+{
+	const Slot *slot = find_holdings(table, &client->key, decision).same_source;
+
+	return slot ? &slot->grant : NULL;
+}
+
+/* What has to go for a new grant of one who has HOLDINGS. */
+static Slot *find_victim(const Holdings *holdings)
+{
+	if (holdings->same_source || holdings->count < GRANTS_PER_CLIENT_MAX)
+		return NULL;
+	return holdings->oldest;
+}
+
+const Grant *grant_table_yielding(const GrantTable *table, const Client *client,
+				  const Decision *decision)
+{
+	const Holdings holdings = find_holdings(table, &client->key, decision);
+	const Slot *victim = find_victim(&holdings);
+
+	return victim ? &victim->grant : NULL;
+}
+
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant)
 {
@@ -302,7 +341,7 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 	_cleanup_plan_ Plan plan = {0};
 	_cleanup_slot_ Slot *fresh = NULL;
 	Slot *slot = holdings.same_source;
-	Slot *victim = NULL;
+	Slot *victim = find_victim(&holdings);
 	int r;
 
 	if (!slot) {
@@ -310,9 +349,7 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 		if (!fresh)
 			return -ENOMEM;
 		slot = fresh;
-		if (holdings.count >= GRANTS_PER_CLIENT_MAX)
-			victim = holdings.oldest;
-		else if (table->count >= GRANTS_MAX)
+		if (!victim && table->count >= GRANTS_MAX)
 			return -ENOSPC;
 	}
 	r = reserve_slot(table);

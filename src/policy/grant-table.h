@@ -39,6 +39,14 @@ typedef struct Grant {
 	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
 } Grant;
 
+/*
+ * A copy of GRANT that outlives it, to be ended with grant_copy_done(). Without memory it lacks the
+ * ports.
+ */
+Grant grant_copy(const Grant *grant);
+void grant_copy_done(Grant *copy);
+#define _cleanup_grant_copy_ _cleanup_(grant_copy_done)
+
 /* What cannot be decided anew of a grant. */
 typedef struct GrantOrigin {
 	uint64_t id;
@@ -81,6 +89,12 @@ DEFINE_CLEANUP(GrantTable, grant_table_free)
  */
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant);
+
+/* The grant that grant_table_add() would renew, and the one that would yield. NULL: none. */
+const Grant *grant_table_same(const GrantTable *table, const Client *client,
+			      const Decision *decision);
+const Grant *grant_table_yielding(const GrantTable *table, const Client *client,
+				  const Decision *decision);
 
 /*
  * Puts back a grant of an earlier daemon, with the number and the times that it had. Its last

@@ -240,22 +240,22 @@ static void test_time(void **data)
 static void test_limit(void **data)
 {
 	const struct spale_knock knock = {.source = {[10] = 0xff, 0xff, 192, 0, 2, 7}};
-	AnnounceLimit limit = {0};
+	Announcer announcer = {0};
 	uint64_t now_ns = 100 * NSEC_PER_SEC;
 	size_t lines = 0;
 
 	(void)data;
 	begin();
 	for (size_t i = 0; i < 100; i++)
-		announce_refused(&limit, &knock, NULL, REFUSAL_REPLAYED, now_ns);
-	assert_int_equal(announce_flush(&limit, now_ns), now_ns + NSEC_PER_SEC);
+		announce_refused(&announcer, &knock, NULL, REFUSAL_REPLAYED, now_ns);
+	assert_int_equal(announce_flush(&announcer, now_ns), now_ns + NSEC_PER_SEC);
 	for (const char *p = end(); *p; p++)
 		lines += *p == '\n';
 	assert_int_equal(lines, 10);
 	assert_non_null(strstr(said, "knock refused: source=192.0.2.7 reason=replayed (it was "));
 
 	begin();
-	assert_true(announce_flush(&limit, now_ns + NSEC_PER_SEC) == SPALE_NEVER_NS);
+	assert_true(announce_flush(&announcer, now_ns + NSEC_PER_SEC) == SPALE_NEVER_NS);
 	assert_string_equal(end(), "90 more knocks were refused\n");
 }
 
@@ -272,11 +272,11 @@ static void test_denied(void **data)
 
 	(void)data;
 	begin();
-	announce_denied(&event, false);
+	announce_denied(&(Announcer){0}, &event, false);
 	event.count = 12;
 	event.protocol = IPPROTO_UDP;
 	event.reason = SPALE_REASON_ENDED;
-	announce_denied(&event, true);
+	announce_denied(&(Announcer){0}, &event, true);
 	assert_string_equal(end(),
 			    "access denied: source=2001:db8::7 ports=\"22/tcp\" reason=denied "
 			    "interface=lo (1 packet)\n"

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/heritage.h"
+#include "daemon/journal.h"
+#include "daemon/manager-private.h"
+#include "util/parse.h"
+
+void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const char *reason,
+		       const char *detail)
+{
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	_cleanup_grant_copy_ Grant gone = grant_copy(grant);
+	uint64_t id = grant->id;
+	int r;
+
+	r = grant_table_remove(manager->grants, id, &changes);
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "grant %" PRIu64 " is still there: %s", id,
+			     strerror(-r));
+		return;
+	}
+	heritage_forget(manager->enforcer, id);
+	projection_apply_surely(&manager->projection, &changes);
+	announce_grant_gone(&manager->announcer, &gone, end, reason, detail);
+}
+
+/*
+ * The kernel did not take the grant ID, for which the table wanted CHANGES. The grant goes, with
+ * what it had before it was renewed, and so does what had to yield to it.
+ */
+static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes)
+{
+	_cleanup_entry_changes_ EntryChanges back = {0};
+	int r;
+
+	heritage_forget(manager->enforcer, id);
+	r = grant_table_remove(manager->grants, id, &back);
+	for (size_t i = 0; r == 0 && i < changes->count; i++)
+		if (!changes->items[i].put)
+			r = projection_append(&back, &(EntryChanges){&changes->items[i], 1, 1});
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR, "a grant that the kernel refused is still there: %s",
+			     strerror(-r));
+	projection_apply_surely(&manager->projection, &back);
+}
+
+/* When GRANT ends whatever happens, as a person tells the time; UINT64_MAX: never. */
+static uint64_t deadline_usec(const Manager *manager, const Grant *grant, uint64_t now_mono_ns)
+{
+	if (grant->deadline_mono_ns == SPALE_NEVER_NS)
+		return UINT64_MAX;
+	return manager_real_usec(manager) + (grant->deadline_mono_ns - now_mono_ns) / NSEC_PER_USEC;
+}
+
+/* What a grant that is made pushes aside, as it was. */
+typedef struct Displaced {
+	bool renews; /* a grant that was there */
+	bool has_gone;
+	Grant gone; /* that has to yield */
+} Displaced;
+
+static void displaced_done(Displaced *displaced)
+{
+	grant_copy_done(&displaced->gone);
+}
+#define _cleanup_displaced_ _cleanup_(displaced_done)
+
+static Displaced find_displaced(const GrantTable *grants, const Client *client,
+				const Decision *decision)
+{
+	const Grant *gone = grant_table_yielding(grants, client, decision);
+	Displaced displaced = {
+		.renews = grant_table_same(grants, client, decision),
+		.has_gone = gone,
+	};
+
+	if (gone)
+		displaced.gone = grant_copy(gone);
+	return displaced;
+}
+
+/* Says that what was displaced is gone. */
+static void end_displaced(Manager *manager, const Displaced *displaced, GrantEnd end,
+			  const char *reason, const char *detail)
+{
+	if (!displaced->has_gone)
+		return;
+	heritage_forget(manager->enforcer, displaced->gone.id);
+	announce_grant_gone(&manager->announcer, &displaced->gone, end, reason, detail);
+}
+
+/* The kernel did not take GRANT, which is in the table, for which that wanted CHANGES. */
+static void refuse_grant(Manager *manager, const Grant *grant, const EntryChanges *changes,
+			 const Displaced *displaced)
+{
+	_cleanup_grant_copy_ Grant copy = grant_copy(grant);
+	const char *reason = refusal_name(REFUSAL_ENFORCER);
+	const char *detail = refusal_meaning(REFUSAL_ENFORCER);
+
+	journal_line(LOG_LEVEL_ERROR, "the kernel did not take a grant: %s",
+		     enforcer_error(manager->enforcer));
+	take_back(manager, copy.id, changes);
+	if (displaced->renews)
+		announce_grant_gone(&manager->announcer, &copy, GRANT_REVOKED, reason, detail);
+	end_displaced(manager, displaced, GRANT_REVOKED, reason, detail);
+}
+
+Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
+			   const KnockVerdict *verdict, uint64_t now_mono_ns)
+{
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	_cleanup_displaced_ Displaced displaced =
+		find_displaced(manager->grants, verdict->client, &verdict->decision);
+	const SessionRules rules = manager_session_rules(manager);
+	const Grant *grant;
+	int r;
+
+	r = grant_table_add(manager->grants, verdict->client, &verdict->decision, now_mono_ns,
+			    &changes, &grant);
+	if (r < 0)
+		return REFUSAL_LIMIT;
+	heritage_note(manager->enforcer, grant);
+	r = projection_apply(&manager->projection, &changes);
+	if (r < 0) {
+		refuse_grant(manager, grant, &changes, &displaced);
+		return REFUSAL_ENFORCER;
+	}
+	if (manager->look_mono_ns > grant_end_mono_ns(grant))
+		manager->look_mono_ns = grant_end_mono_ns(grant);
+	sessions_note(manager->sessions, &rules, grant);
+	announce_accepted(&manager->announcer, knock, grant,
+			  deadline_usec(manager, grant, now_mono_ns));
+	end_displaced(manager, &displaced, GRANT_REPLACED, "replaced",
+		      "the client has as many grants as it may have");
+	if (displaced.renews)
+		announce_grant_extended(&manager->announcer, grant);
+	else
+		announce_grant_added(&manager->announcer, grant);
+	return REFUSAL_NONE;
+}

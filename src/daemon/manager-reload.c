@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/journal.h"
+#include "daemon/manager-private.h"
+#include "daemon/redecide.h"
+
+/* Whether nobody has to hear that GRANT was decided anew. */
+static bool is_the_same(const Grant *before, const Grant *grant)
+{
+	return prefix_compare(&before->source, &grant->source) == 0 &&
+	       port_list_equal(&before->ports, &grant->ports) &&
+	       before->idle_ns == grant->idle_ns && before->grace_ns == grant->grace_ns &&
+	       before->deadline_mono_ns == grant->deadline_mono_ns;
+}
+
+/* Decides every grant anew. Returns how many had to be revoked. */
+static size_t redecide_all(Manager *manager, const uint64_t *ids, size_t count)
+{
+	const RedecideRules rules = {manager->config, manager->clients, manager->grants,
+				     &manager->projection, manager_real_usec(manager)};
+	size_t revoked = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const Grant *grant = grant_table_by_id(manager->grants, ids[i]);
+		_cleanup_grant_copy_ Grant before = grant_copy(grant);
+		const char *detail = NULL, *reason = redecide_grant(&rules, grant, &detail);
+
+		if (!reason) {
+			if (!is_the_same(&before, grant))
+				announce_grant_redecided(&manager->announcer, grant);
+			continue;
+		}
+		knock_judge_bar(manager->judge, &grant->key, manager_real_usec(manager));
+		manager_end_grant(manager, grant, GRANT_REVOKED, reason, detail);
+		revoked++;
+	}
+	return revoked;
+}
+
+int manager_enforce(Manager *manager, const Config *config, const ClientSet *clients)
+{
+	int r;
+
+	r = enforcer_set_policy(manager->enforcer, config);
+	if (r == 0)
+		r = enforcer_set_clients(manager->enforcer, clients);
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR, "the kernel did not take the configuration: %s",
+			     enforcer_error(manager->enforcer));
+	return r;
+}
+
+/* Has the kernel enforce a new configuration everywhere, or the old one as before. */
+static int enforce_new(Manager *manager, const Config *config, const ClientSet *clients)
+{
+	int r;
+
+	if (config->mode != manager->config->mode) {
+		journal_line(LOG_LEVEL_ERROR,
+			     "Mode= cannot change while interfaces are attached: restart spaled");
+		return -EOPNOTSUPP;
+	}
+	/* What is pending was decided by the old policy, which may be the last one that takes it.
+	 */
+	r = projection_retry(&manager->projection);
+	if (r == 0)
+		r = manager_enforce(manager, config, clients);
+	if (r == 0)
+		r = interfaces_set(&manager->interfaces, config,
+				   INTERFACES_MUST_ATTACH |
+					   (manager->waits ? 0 : INTERFACES_MUST_EXIST),
+				   manager_mono_ns(manager));
+	if (r < 0)
+		(void)manager_enforce(manager, manager->config, manager->clients);
+	return r;
+}
+
+/* Nothing that a reload may take away is unknown: the oldest of a client may have been forgotten.
+ */
+void manager_note_sessions(Manager *manager)
+{
+	const SessionRules rules = manager_session_rules(manager);
+
+	for (size_t i = 0; i < grant_table_count(manager->grants); i++)
+		sessions_note(manager->sessions, &rules, grant_table_get(manager->grants, i));
+}
+
+static void end_sessions(Manager *manager, const Config *before)
+{
+	const SessionRules rules = manager_session_rules(manager);
+
+	sessions_redecide(manager->sessions, &rules, before);
+}
+
+/*
+ * Has every grant and session judged by what is in force now, BEFORE being the old
+ * configuration (or the same). IDS: all COUNT grants. Returns how many were revoked.
+ */
+static size_t redecide_everything(Manager *manager, const Config *before, const uint64_t *ids,
+				  size_t count)
+{
+	size_t revoked;
+
+	manager_note_sessions(manager);
+	revoked = redecide_all(manager, ids, count);
+	end_sessions(manager, before);
+	manager->look_mono_ns = 0;
+	knock_judge_keep(manager->judge, manager->clients);
+	return revoked;
+}
+
+static void replace_clients(Manager *manager, ClientSet *clients)
+{
+	announce_clients(&manager->announcer, manager->clients, clients);
+	client_set_free(manager->clients);
+	manager->clients = clients;
+}
+
+int manager_set_clients(Manager *manager, ClientSet *clients)
+{
+	_cleanup_client_set_ ClientSet *new_clients = clients;
+	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
+	int r;
+
+	r = ids ? enforcer_set_clients(manager->enforcer, new_clients) : -ENOMEM;
+	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR,
+			     "the clients' files have changed, and those known before stay: %s",
+			     ids ? enforcer_error(manager->enforcer) : strerror(-r));
+		return r;
+	}
+	replace_clients(manager, TAKE_PTR(new_clients));
+	redecide_everything(manager, manager->config, ids, grant_table_count(manager->grants));
+	return 0;
+}
+
+void manager_reload_failed(Manager *manager, const char *detail)
+{
+	announce_reload(&manager->announcer, true, detail);
+}
+
+int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients)
+{
+	_cleanup_client_set_ ClientSet *new_clients = clients;
+	_cleanup_config_ Config *new_config = config, *before = NULL;
+	_cleanup_key_ring_ KeyRing new_keys = {.count = 0};
+	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
+	_cleanup_free_ char *detail = NULL;
+	size_t count = grant_table_count(manager->grants), revoked;
+	int r;
+
+	if (keys)
+		key_ring_move(&new_keys, keys);
+	r = ids ? enforce_new(manager, new_config, new_clients) : -ENOMEM;
+	if (r < 0) {
+		manager_reload_failed(manager, strerror(-r));
+		return r;
+	}
+	before = manager->config;
+	manager->config = TAKE_PTR(new_config);
+	replace_clients(manager, TAKE_PTR(new_clients));
+	if (keys)
+		key_ring_move(&manager->keys, &new_keys);
+	journal_set_level(manager->config->log_level);
+	revoked = redecide_everything(manager, before, ids, count);
+	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
+		     client_set_count(manager->clients), count - revoked, revoked) < 0)
+		detail = NULL;
+	announce_policy(&manager->announcer);
+	manager_tell_interfaces(manager);
+	announce_reload(&manager->announcer, false, detail);
+	return 0;
+}
