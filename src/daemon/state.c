@@ -199,6 +199,11 @@ void state_free(State *state)
 	free(state);
 }
 
+int state_directory_fd(const State *state)
+{
+	return state->dir_fd;
+}
+
 int state_give(State *state, uid_t uid, gid_t gid)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;

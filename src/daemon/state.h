@@ -30,6 +30,9 @@ void state_free(State *state);
 DEFINE_CLEANUP(State, state_free)
 #define _cleanup_state_ _cleanup_(state_freep)
 
+/* The directory itself, for what else is kept in it. It stays the state's. */
+int state_directory_fd(const State *state);
+
 /* Makes it all belong to UID and GID, for a daemon that is about to become them. 0 or an errno. */
 int state_give(State *state, uid_t uid, gid_t gid);
 
