@@ -35,6 +35,7 @@
 #define SPALE_FIELD_GRANT     "SPALE_GRANT"	/* number of a grant, in this run of spaled */
 #define SPALE_FIELD_UNTIL     "SPALE_UNTIL"	/* a time (ISO 8601), or "infinity" */
 #define SPALE_FIELD_INTERFACE "SPALE_INTERFACE" /* name of an interface */
+#define SPALE_FIELD_CALLER    "SPALE_CALLER"	/* who asked for it over D-Bus */
 #define SPALE_FIELD_DETAIL    "SPALE_DETAIL"	/* what else there is to say, a sentence */
 
 #endif

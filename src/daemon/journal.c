@@ -97,6 +97,7 @@ static const struct {
 	{"grant", SPALE_FIELD_GRANT, offsetof(JournalFields, grant), false},
 	{"until", SPALE_FIELD_UNTIL, offsetof(JournalFields, until), false},
 	{"interface", SPALE_FIELD_INTERFACE, offsetof(JournalFields, interface), false},
+	{"caller", SPALE_FIELD_CALLER, offsetof(JournalFields, caller), true},
 	{NULL, SPALE_FIELD_DETAIL, offsetof(JournalFields, detail), false},
 };
 

@@ -55,6 +55,7 @@ typedef struct JournalFields {
 	const char *grant;
 	const char *until;
 	const char *interface;
+	const char *caller;
 	const char *detail; /* free text, at the end, in parentheses behind fields */
 } JournalFields;
 

@@ -163,7 +163,8 @@ static void test_entry(void **data)
 							    .source = "192.0.2.7",
 							    .ports = "22/tcp 80/tcp",
 							    .grant = "7",
-							    .until = "infinity"});
+							    .until = "infinity",
+							    .caller = "uid=0 name=:1.5"});
 	journal_line(LOG_LEVEL_ERROR, "%s", "one\ntwo");
 	journal_line(LOG_LEVEL_DEBUG, "not said");
 	assert_string_equal(end(), "");
@@ -177,14 +178,16 @@ static void test_entry(void **data)
 				  "SPALE_INTERFACE=eth0\n"
 				  "SPALE_DETAIL=it was\n\n"
 				  "MESSAGE=grant added: client=alice source=192.0.2.7 "
-				  "ports=\"22/tcp 80/tcp\" grant=7 until=infinity\n"
+				  "ports=\"22/tcp 80/tcp\" grant=7 until=infinity "
+				  "caller=\"uid=0 name=:1.5\"\n"
 				  "PRIORITY=6\n"
 				  "MESSAGE_ID=" SPALE_MESSAGE_GRANT_ADDED "\n"
 				  "SPALE_CLIENT=alice\n"
 				  "SPALE_SOURCE=192.0.2.7\n"
 				  "SPALE_PORTS=22/tcp 80/tcp\n"
 				  "SPALE_GRANT=7\n"
-				  "SPALE_UNTIL=infinity\n\n"
+				  "SPALE_UNTIL=infinity\n"
+				  "SPALE_CALLER=uid=0 name=:1.5\n\n"
 				  "MESSAGE=one\\x0atwo\n"
 				  "PRIORITY=3\n\n");
 }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an administrator asks of the manager (over D-Bus, authorised before): grants, the policy,
+ * clients. Each call does the whole of what it says, or returns a negative errno of
+ * SPALE_BUS_ERRORS (spale/bus-names.h; anything else: something broke) with *RET_ERROR set to a
+ * sentence that says what to do (the caller frees it), and has changed nothing.
+ *
+ * CALLER names who asks, for the journal ("uid=0 pid=17 name=:1.5"); NULL: nobody in particular.
+ * Implemented in manager-grants.c, manager-policy.c and manager-clients.c.
+ */
+#pragma once
+
+#include "daemon/manager.h"
+
+/* ---- grants (helper core) ------------------------------------------------------------------ */
+
+typedef struct GrantRequest {
+	Prefix source;
+	const char *interface;			 /* for a link-local source; else NULL */
+	const PortList *ports;			 /* NULL or empty: every protected port */
+	bool has_idle, has_grace, has_lifetime;	 /* else the configuration's */
+	uint64_t idle_ns, grace_ns, lifetime_ns; /* DURATION_INFINITY: never */
+	bool permanent; /* kept in the state directory; else until reload or restart */
+} GrantRequest;
+
+/* Whether REQUEST needs more than the right to grant: permanent, wider than Prefix4= or Prefix6=,
+ * or longer than Lifetime= (D-Bus: manage-policy). */
+bool manager_request_is_wide(const Manager *manager, const GrantRequest *request);
+
+int manager_add_grant(Manager *manager, const GrantRequest *request, const char *caller,
+		      uint64_t *ret_id, char **ret_error);
+
+/* It is used now, and ends LIFETIME_NS (DURATION_INFINITY: never) from now. */
+int manager_extend_grant(Manager *manager, uint64_t id, uint64_t lifetime_ns, const char *caller,
+			 char **ret_error);
+int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error);
+
+/* Grants whose source lies in SOURCE lose PORTS (NULL or empty: all). -ENOENT: there was none. */
+int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList *ports,
+			  const char *caller, size_t *ret_count, char **ret_error);
+
+/* Ends the grants of one client, which stays enrolled. -ENOKEY. */
+int manager_revoke_client(Manager *manager, const char *name, const char *caller, size_t *ret_count,
+			  char **ret_error);
+int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, char **ret_error);
+
+/* ---- the policy (helper keep) -------------------------------------------------------------- */
+
+/* What is to change; NULL and false: stays. Exactly one of them. */
+typedef struct PolicyChange {
+	const PortList *ports;	/* Ports= */
+	const Prefix *allow;	/* one more prefix of AlwaysAllow= */
+	const Prefix *disallow; /* one less; conversations from there end */
+	bool has_log_only;
+	bool log_only;
+	bool permanent; /* kept in the state directory; else until reload or restart */
+} PolicyChange;
+
+int manager_change_policy(Manager *manager, const PolicyChange *change, const char *caller,
+			  char **ret_error);
+
+/* Prefixes that are always allowed: in manager_config(); whether one is there for good. */
+bool manager_allows_for_good(const Manager *manager, const Prefix *prefix);
+
+/* Enforces for DURATION_NS, then is log-only again unless confirmed: also without a daemon. */
+int manager_trial(Manager *manager, uint64_t duration_ns, const char *caller,
+		  uint64_t *ret_until_real_usec, char **ret_error);
+/* -ENOTCONN: no trial is on. Enforcing is for good from now on. */
+int manager_confirm(Manager *manager, const char *caller, char **ret_error);
+/* 0: no trial is on. */
+uint64_t manager_trial_until_real_usec(const Manager *manager);
+
+/* ---- clients (helper keep) ----------------------------------------------------------------- */
+
+/* One key of NAME.conf (spale.conf(5)) and its value as written there; NULL: as if not written. */
+typedef struct ClientSetting {
+	const char *key;
+	const char *value;
+} ClientSetting;
+
+/* Kept in the state directory. -EEXIST: the name is taken, -ENOTUNIQ: the key is. */
+int manager_enroll_client(Manager *manager, const char *name, const PublicKey *key,
+			  const ClientSetting *settings, size_t count, const char *caller,
+			  char **ret_error);
+int manager_remove_client(Manager *manager, const char *name, const char *caller, char **ret_error);
+/* Settings that are not named stay. Enabled= too: what Enable() and Disable() set. */
+int manager_set_client(Manager *manager, const char *name, const ClientSetting *settings,
+		       size_t count, const char *caller, char **ret_error);
