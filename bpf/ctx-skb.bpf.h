@@ -12,6 +12,7 @@
  *   ctx_tags            VLAN tags that are not in the frame
  *   ctx_tag             the VLAN's tag among them (0: none), as map "vlans" has it
  *   ctx_ifindex         the interface that received the frame
+ *   ctx_is_at_home      the kernel itself says that the frame is for the interface, or for all
  *   ctx_segments        packets on the wire that this one stands for
  */
 #ifndef SPALE_CTX_SKB_BPF_H
@@ -21,6 +22,7 @@
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -88,6 +90,12 @@ static __always_inline __u32 ctx_tag(Context *ctx)
 static __always_inline __u32 ctx_ifindex(Context *ctx)
 {
 	return ctx->ifindex;
+}
+
+/* By the interface's own address of this very moment. */
+static __always_inline bool ctx_is_at_home(Context *ctx)
+{
+	return ctx->pkt_type != PACKET_OTHERHOST;
 }
 
 static __always_inline __u32 ctx_segments(Context *ctx)

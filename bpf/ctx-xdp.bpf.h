@@ -78,6 +78,13 @@ static __always_inline __u32 ctx_ifindex(Context *ctx)
 	return ctx->ingress_ifindex;
 }
 
+/* Nobody has looked yet. */
+static __always_inline bool ctx_is_at_home(Context *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
 static __always_inline __u32 ctx_segments(Context *ctx)
 {
 	(void)ctx;

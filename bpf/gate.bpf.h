@@ -200,6 +200,12 @@ static __always_inline __u32 gate_parse(Context *ctx, struct flow *flow)
 	return answer;
 }
 
+/* Whether REASON is of a packet that could be read, and has a flow. */
+static __always_inline bool gate_denies(__u32 reason)
+{
+	return reason == SPALE_REASON_DENIED || reason == SPALE_REASON_ENDED;
+}
+
 /* What becomes of a packet: a reason and its verdict. */
 static __always_inline int gate(Context *ctx)
 {
@@ -218,9 +224,12 @@ static __always_inline int gate(Context *ctx)
 	if (reason == PARSE_DONE)
 		reason = flow.protocol == IPPROTO_UDP ? gate_udp(ctx, policy, &flow)
 						      : GATE_PROTECTED;
-	if (reason == GATE_PROTECTED) {
+	if (reason == GATE_PROTECTED)
 		reason = gate_protect(ctx, policy, &flow);
-		if (policy->event_rate.interval_ns && REPORT_DROPS >> reason & 1)
+	if (REPORT_DROPS >> reason & 1) {
+		if (host_is_passed_by(ctx))
+			reason = SPALE_REASON_OTHER_STATION;
+		else if (gate_denies(reason) && policy->event_rate.interval_ns)
 			report_denied(ctx, policy, &flow, reason, gate_now());
 	}
 	return report(ctx, policy, reason);

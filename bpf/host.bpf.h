@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the host's own tables know of a packet: a socket that it belongs to, a route that leads it
- * elsewhere. Dear, so asked only where the packet would be dropped (or eaten, for a knock).
+ * elsewhere, a station that is none of ours. Dear, so asked only where the packet would be dropped
+ * (or eaten, for a knock).
  */
 #ifndef SPALE_HOST_BPF_H
 #define SPALE_HOST_BPF_H
@@ -192,6 +193,36 @@ static __noinline bool host_forwards(Context *ctx, const struct flow *flow)
 	answer = bpf_fib_lookup(ctx, &route, sizeof(route), 0);
 	return answer == BPF_FIB_LKUP_RET_SUCCESS || answer == BPF_FIB_LKUP_RET_NO_NEIGH ||
 	       answer == BPF_FIB_LKUP_RET_FRAG_NEEDED || answer == BPF_FIB_LKUP_RET_UNSUPP_LWT;
+}
+
+/* ---- stations ---------------------------------------------------------------------------- */
+
+/*
+ * The kernel's mark of frames for other stations is not enough: a bridge, a macvlan or a VLAN with
+ * an address of its own takes frames that its port sees so marked. The absence of the mark is:
+ * such a frame is for us, even if our list is a moment behind.
+ */
+static __noinline bool host_is_stranger(Context *ctx)
+{
+	struct spale_station station = {0};
+
+	if (ctx_is_at_home(ctx) || ctx_load(ctx, 0, station.address, sizeof(station.address)))
+		return false;
+	/* Multicast and broadcast are for us as well. */
+	return !(station.address[0] & 1) && !bpf_map_lookup_elem(&stations, &station);
+}
+
+/*
+ * Does the frame only pass by, on its way to another station? Asked where the daemon says so: any
+ * doubt (a slot that nobody has filled, no link header, a frame that cannot be read) means that the
+ * frame is judged, so that no change of an address opens an ordinary interface.
+ */
+static __always_inline bool host_is_passed_by(Context *ctx)
+{
+	__u32 key = slot;
+	const __u32 *asks = bpf_map_lookup_elem(&asking, &key);
+
+	return asks && *asks && header_kind == SPALE_HEADER_ETHERNET && host_is_stranger(ctx);
 }
 
 #endif

@@ -66,8 +66,9 @@ static __always_inline bool knock_is_knock(Context *ctx, const struct spale_sett
 		     SPALE_FORMAT1_SIZE))
 		return false;
 
-	/* A gateway must not eat an inner server's knocks. */
-	return knock_is_address(policy, flow) && !host_forwards(ctx, flow);
+	/* Neither a gateway nor a bridge may eat another server's knocks. */
+	return knock_is_address(policy, flow) && !host_forwards(ctx, flow) &&
+	       !host_is_passed_by(ctx);
 }
 
 /*

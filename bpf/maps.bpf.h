@@ -103,6 +103,23 @@ struct {
 	__type(value, __u32);
 } vlans SEC(".maps");
 
+/* Daemon writes, packet path reads. An array, for the lookup of a slot is inlined: no call. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SPALE_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} asking SEC(".maps");
+
+/* Daemon writes, packet path reads. The value says only that the station is there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SPALE_STATIONS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct spale_station);
+	__type(value, __u32);
+} stations SEC(".maps");
+
 /* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define SPALE_ABI 3u
+#define SPALE_ABI 4u
 
 /* A duration or a point in time that never comes. */
 #define SPALE_NEVER_NS (~0ULL)
@@ -192,6 +192,24 @@ struct spale_vlan_key {
 
 #define SPALE_VLANS_MAX 4096
 
+/* ---- stations ---------------------------------------------------------------------------- */
+
+/*
+ * Some interfaces receive frames for stations that are not this host: ports of bridges, parents of
+ * macvlans, whatever is promiscuous. There, and nowhere else, a frame that would be dropped passes
+ * if it is for another station.
+ *
+ * Map "asking": an interface's slot -> __u32 1: the frame's destination is asked for; 0: every
+ * frame is judged, whomever it is for. Map "stations": MAC address of a device of this host,
+ * whatever it is for, -> __u32 1.
+ */
+struct spale_station {
+	__u8 address[6];
+	__u8 zero[2];
+};
+
+#define SPALE_STATIONS_MAX 16384
+
 /* ---- knocks ------------------------------------------------------------------------------ */
 
 /* Map "clients": public key (32 bytes) of each client that may knock in format 1 -> __u32 1. */
@@ -282,6 +300,7 @@ struct spale_event {
 	X(ALLOWED, "always-allowed", PASS)                                                         \
 	X(ESTABLISHED, "established", PASS)                                                        \
 	X(FORWARDED, "forwarded", PASS)                                                            \
+	X(OTHER_STATION, "other-station", PASS)                                                    \
 	X(DENIED, "denied", DROP)                                                                  \
 	X(ENDED, "grant-ended", DROP)                                                              \
 	X(BAD_HEADER, "bad-header", DROP)                                                          \
@@ -330,6 +349,7 @@ _Static_assert(sizeof(struct spale_accepted_key) == 56, "spale_accepted_key");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");
 _Static_assert(sizeof(struct spale_vlan_key) == 8, "spale_vlan_key");
+_Static_assert(sizeof(struct spale_station) == 8, "spale_station");
 _Static_assert(sizeof(struct spale_seen_key) == 16 + SPALE_KNOCK_MAX, "spale_seen_key");
 _Static_assert(sizeof(struct spale_knock) == 56 + SPALE_KNOCK_MAX, "spale_knock");
 _Static_assert(__builtin_offsetof(struct spale_knock, data) == 56, "spale_knock.data");

@@ -16,6 +16,12 @@
 /* Interfaces get their addresses one by one: what is uncovered is told when they have them. */
 #define SETTLE_NS NSEC_PER_SEC
 
+/*
+ * Where frames for other stations pass, those of this host have to be known. A child in another
+ * namespace gets its address without a word to ours: then it is found within this time.
+ */
+#define STATIONS_NS (10 * NSEC_PER_SEC)
+
 /* Names in one line at most. */
 #define UNCOVERED_NAMES_MAX 16
 
@@ -474,13 +480,16 @@ static char *format_uncovered(const Config *config, const Present *present)
 	return text;
 }
 
-static void tell_uncovered(Interfaces *self, const Config *config)
+static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_mono_ns)
 {
 	_cleanup_present_ Present present = {0};
 	_cleanup_free_ char *uncovered = NULL;
 
 	if (look(self, &present) < 0)
 		return;
+	for (size_t i = 0; i < present.count; i++)
+		if (present.items[i].asks_for_stations)
+			self->look_mono_ns = now_mono_ns + STATIONS_NS;
 	uncovered = format_uncovered(config, &present);
 	if (strcmp(uncovered ?: "", self->uncovered ?: "") == 0)
 		return;
@@ -515,7 +524,7 @@ void interfaces_follow(Interfaces *self, const Config *config, int changed, uint
 {
 	if (changed & ENFORCER_INTERFACES_CHANGED)
 		look_again(self, config, now_mono_ns);
-	if (changed && self->look_mono_ns == SPALE_NEVER_NS)
+	if (changed && self->look_mono_ns > now_mono_ns + SETTLE_NS)
 		self->look_mono_ns = now_mono_ns + SETTLE_NS;
 }
 
@@ -538,7 +547,7 @@ uint64_t interfaces_run(Interfaces *self, const Config *config, uint64_t now_mon
 		look_again(self, config, now_mono_ns);
 	if (self->look_mono_ns <= now_mono_ns) {
 		self->look_mono_ns = SPALE_NEVER_NS;
-		tell_uncovered(self, config);
+		tell_uncovered(self, config, now_mono_ns);
 	}
 	/* Where nothing could be seen, nothing could be tried either. */
 	next_mono_ns = self->again_mono_ns;

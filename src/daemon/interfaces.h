@@ -48,7 +48,7 @@ typedef struct Interfaces {
 	bool has_changed; /* what is listed or uncovered: for the manager, which resets it */
 	bool told_full;
 	uint64_t again_mono_ns; /* when to look again, having failed to */
-	uint64_t look_mono_ns;	/* when to look for uncovered ones */
+	uint64_t look_mono_ns;	/* when to look for uncovered ones and for stations */
 	char *uncovered;	/* as the journal was told; NULL: none */
 } Interfaces;
 

@@ -475,6 +475,8 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"owners", &ebpf->records[ENFORCER_OWNERS]},
 		{"accepted", &ebpf->records[ENFORCER_ACCEPTED]},
 		{"counters", &ebpf->instances.counters},
+		{"asking", &ebpf->instances.stations.asking},
+		{"stations", &ebpf->instances.stations.stations},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {

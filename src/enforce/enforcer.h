@@ -44,6 +44,7 @@ typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	bool is_attached;
+	bool asks_for_stations; /* frames for others pass there: look again now and then */
 	Mode mode; /* that it is attached in; by an earlier daemon maybe in another one than ours */
 	bool is_up;
 	bool is_loopback;

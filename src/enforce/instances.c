@@ -120,14 +120,17 @@ static struct spale_counters *new_counters(int *ret_cpus)
 	return cpus > 0 ? calloc((size_t)cpus, sizeof(struct spale_counters)) : NULL;
 }
 
-static int clear_counters(Instances *self, uint32_t slot)
+/* Nothing counted, and every frame judged, whomever it is for. */
+static int clear_slot(Instances *self, uint32_t slot)
 {
 	int cpus;
 	_cleanup_free_ struct spale_counters *zero = new_counters(&cpus);
 
 	if (!zero)
 		return -ENOMEM;
-	return bpf_map_update_elem(self->counters, &slot, zero, BPF_ANY) < 0 ? -errno : 0;
+	if (bpf_map_update_elem(self->counters, &slot, zero, BPF_ANY) < 0)
+		return -errno;
+	return stations_clear(&self->stations, slot);
 }
 
 /* Ends what another mode has on the interface of INSTANCE. */
@@ -168,9 +171,9 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 		return error;
 
 	uint32_t slot = (uint32_t)(instance - self->items);
-	error = clear_counters(self, slot);
+	error = clear_slot(self, slot);
 	if (error < 0)
-		return enforcer_fail(self->report, error, "%s: cannot clear its counters: %s", name,
+		return enforcer_fail(self->report, error, "%s: cannot clear its slot: %s", name,
 				     strerror(-error));
 	program_fd = program_load(self->report, self->program_maps, mode, slot, kind);
 	if (program_fd < 0)
@@ -254,6 +257,26 @@ static int follow(Instances *self, const NetlinkInterface *interfaces, size_t co
 	return 0;
 }
 
+/* Tells the packet path what lies behind the interfaces. */
+static int tell_surroundings(Instances *self, const NetlinkInterface *interfaces, size_t count)
+{
+	uint32_t ifindexes[SPALE_SLOTS] = {0};
+	int error = vlans_update(program_maps_fd(self->program_maps, "vlans"), interfaces, count);
+
+	if (error < 0)
+		return enforcer_fail(self->report, error,
+				     "the kernel does not take the list of VLANs: %s",
+				     strerror(-error));
+	for (size_t i = 0; i < SPALE_SLOTS; i++)
+		if (self->items[i].attachment.kind != ATTACHMENT_NONE)
+			ifindexes[i] = self->items[i].attachment.ifindex;
+	error = stations_update(&self->stations, ifindexes, interfaces, count);
+	return error < 0 ? enforcer_fail(self->report, error,
+					 "the kernel does not take who asks for stations: %s",
+					 strerror(-error))
+			 : 0;
+}
+
 /* Whether frames for a station of its own come out of the device that it is made on. */
 static bool is_station(const NetlinkInterface *interface)
 {
@@ -279,11 +302,9 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 	error = follow(self, found, count);
 	if (error < 0)
 		return error;
-	error = vlans_update(program_maps_fd(self->program_maps, "vlans"), found, count);
+	error = tell_surroundings(self, found, count);
 	if (error < 0)
-		return enforcer_fail(self->report, error,
-				     "the kernel does not take the list of VLANs: %s",
-				     strerror(-error));
+		return error;
 	interfaces = calloc(count ?: 1, sizeof(*interfaces));
 	if (!interfaces)
 		return enforcer_fail(self->report, -ENOMEM, "out of memory");
@@ -299,6 +320,7 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 		uint32_t slot = find(self, found[i].name);
 		if (slot < SPALE_SLOTS) {
 			interfaces[i].is_attached = true;
+			interfaces[i].asks_for_stations = self->stations.asks[slot];
 			interfaces[i].mode = self->items[slot].mode;
 		}
 	}
@@ -373,6 +395,10 @@ static int adopt_gate(Instances *self, const NetlinkInterface *interface, int ga
 	if (error < 0)
 		return error;
 	slot = (uint32_t)(instance - self->items);
+	error = stations_clear(&self->stations, slot);
+	if (error < 0)
+		return enforcer_fail(self->report, error, "%s: cannot clear its slot: %s",
+				     interface->name, strerror(-error));
 	program_fd = program_load(self->report, self->program_maps, MODE_TC, slot, kind);
 	if (program_fd < 0)
 		return program_fd;

@@ -10,6 +10,7 @@
 #include "enforce/attach.h"
 #include "enforce/enforcer.h"
 #include "enforce/program.h"
+#include "enforce/stations.h"
 
 /* One attached interface; its place in the array is its slot. */
 typedef struct Instance {
@@ -23,6 +24,7 @@ typedef struct Instances {
 	const ProgramMaps *program_maps; /* borrowed */
 	const EnforcerStore *store;	 /* borrowed; NULL: nobody keeps links */
 	int counters;			 /* the map, borrowed */
+	Stations stations;
 	Instance items[SPALE_SLOTS];
 } Instances;
 

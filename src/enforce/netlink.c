@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,6 +107,14 @@ static void read_kind(const struct nlattr *nest, NetlinkInterface *interface,
 		read_vlan(data, interface);
 }
 
+static bool copy_station(const struct nlattr *attribute, uint8_t station[static ETH_ALEN])
+{
+	if (mnl_attr_get_payload_len(attribute) != ETH_ALEN)
+		return false;
+	memcpy(station, mnl_attr_get_payload(attribute), ETH_ALEN);
+	return true;
+}
+
 static void read_interface(const struct nlmsghdr *message, NetlinkInterface *ret_interface)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
@@ -136,10 +147,20 @@ static void read_interface(const struct nlmsghdr *message, NetlinkInterface *ret
 		case IFLA_LINK_NETNSID:
 			is_elsewhere = true;
 			break;
+		/* Whoever made it so; the flag tells of administrators only. */
+		case IFLA_PROMISCUITY:
+			if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+				interface.is_promiscuous = mnl_attr_get_u32(attribute) > 0;
+			break;
+		case IFLA_ADDRESS:
+			interface.has_station = info->ifi_type == ARPHRD_ETHER &&
+						copy_station(attribute, interface.station);
+			break;
 		}
 	}
 	if (is_elsewhere)
 		interface.lower_ifindex = 0;
+	interface.is_bridge_port = strcmp(slave_kind, "bridge") == 0;
 	interface.is_port = slave_kind[0] && strcmp(slave_kind, "vrf") != 0;
 	*ret_interface = interface;
 }
@@ -274,6 +295,83 @@ int netlink_interfaces(NetlinkInterface **ret_interfaces, size_t *ret_count)
 	if (error < 0)
 		return error;
 	*ret_interfaces = TAKE_PTR(rows.interfaces);
+	*ret_count = rows.count;
+	return 0;
+}
+
+/* ---- stations ---------------------------------------------------------------------------- */
+
+typedef struct StationRows {
+	NetlinkStation *stations;
+	size_t count;
+} StationRows;
+
+static void station_rows_reset(void *userdata)
+{
+	StationRows *rows = userdata;
+
+	free(rows->stations);
+	*rows = (StationRows){0};
+}
+
+static void station_rows_done(StationRows *rows)
+{
+	station_rows_reset(rows);
+}
+
+/*
+ * Permanent is what is here, whoever wrote it; what was learned and what is static lives elsewhere,
+ * and so does what a tunnel has a destination for (NDA_NH_ID: a group of them).
+ */
+static int on_station_row(const struct nlmsghdr *message, void *userdata)
+{
+	StationRows *rows = userdata;
+	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+	bool has_address = false, is_remote = false;
+	NetlinkStation station, *stations;
+
+	if (message->nlmsg_type != RTM_NEWNEIGH ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return netlink_socket_error(-EPROTO);
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+	{
+		switch (mnl_attr_get_type(attribute)) {
+		case NDA_LLADDR:
+			has_address = copy_station(attribute, station.address);
+			break;
+		case NDA_DST:
+		case NDA_NH_ID:
+			is_remote = true;
+			break;
+		}
+	}
+	if (!(info->ndm_state & NUD_PERMANENT) || !has_address || is_remote)
+		return MNL_CB_OK;
+	stations = reallocarray(rows->stations, rows->count + 1, sizeof(*stations));
+	if (!stations)
+		return netlink_socket_error(-ENOMEM);
+	rows->stations = stations;
+	stations[rows->count++] = station;
+	return MNL_CB_OK;
+}
+
+int netlink_stations(NetlinkStation **ret_stations, size_t *ret_count)
+{
+	_cleanup_(station_rows_done) StationRows rows = {0};
+	char buffer[128];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int error;
+
+	request->nlmsg_type = RTM_GETNEIGH;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	struct ndmsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->ndm_family = AF_BRIDGE;
+
+	error = list(request, on_station_row, station_rows_reset, &rows);
+	if (error < 0)
+		return error;
+	*ret_stations = TAKE_PTR(rows.stations);
 	*ret_count = rows.count;
 	return 0;
 }

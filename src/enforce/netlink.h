@@ -24,7 +24,11 @@ typedef struct NetlinkInterface {
 	uint32_t lower_ifindex; /* of the device that it is made on, in this namespace; 0: none */
 	uint16_t vlan_id;	/* of a VLAN's interface on that device, else 0 */
 	uint16_t vlan_protocol; /* the EtherType of its tags */
-	bool has_addresses;	/* in answers of netlink_interfaces() only */
+	bool is_bridge_port;
+	bool is_promiscuous;
+	bool has_station; /* it is Ethernet, and has this MAC address: */
+	uint8_t station[6];
+	bool has_addresses; /* in answers of netlink_interfaces() only */
 } NetlinkInterface;
 
 /* By name (not an alternative one). Returns 0, -ENODEV or what the socket calls say. */
@@ -38,6 +42,18 @@ int netlink_interface_by_index(uint32_t ifindex, NetlinkInterface *ret_interface
  * -ENOMEM or what the socket calls say.
  */
 int netlink_interfaces(NetlinkInterface **ret_interfaces, size_t *ret_count);
+
+/* A MAC address. */
+typedef struct NetlinkStation {
+	uint8_t address[6];
+} NetlinkStation;
+
+/*
+ * The MAC addresses that interfaces of this namespace take frames for besides their own: those of
+ * what is stacked on them, in this namespace or another, and what bridges were told is here. As an
+ * array that the caller frees (NULL for none). Returns 0, -ENOMEM or what the socket calls say.
+ */
+int netlink_stations(NetlinkStation **ret_stations, size_t *ret_count);
 
 /* What has changed since it was asked last. */
 enum {

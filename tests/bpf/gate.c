@@ -112,6 +112,8 @@ void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind ki
 	gate->clients = map_fd(gate, "clients");
 	gate->knock_addrs = map_fd(gate, "knock_addrs");
 	gate->vlans = map_fd(gate, "vlans");
+	gate->asking = map_fd(gate, "asking");
+	gate->stations = map_fd(gate, "stations");
 	gate->seen = map_fd(gate, "seen");
 	gate->buckets = map_fd(gate, "buckets");
 	gate->totals = map_fd(gate, "totals");
@@ -211,6 +213,22 @@ void gate_set_settings(Gate *gate, const struct spale_settings *settings)
 	gate_put(gate->settings, &zero, settings);
 }
 
+void gate_set_asking(Gate *gate, bool asks)
+{
+	uint32_t slot = GATE_SLOT, value = asks;
+
+	gate_put(gate->asking, &slot, &value);
+}
+
+void gate_put_station(Gate *gate, const uint8_t address[6])
+{
+	struct spale_station key = {0};
+	uint32_t one = 1;
+
+	memcpy(key.address, address, sizeof(key.address));
+	gate_put(gate->stations, &key, &one);
+}
+
 void gate_reset(Gate *gate)
 {
 	struct spale_settings settings = gate_settings();
@@ -225,6 +243,8 @@ void gate_reset(Gate *gate)
 	gate_empty(gate->clients, 32);
 	gate_empty(gate->knock_addrs, 16);
 	gate_empty(gate->vlans, sizeof(struct spale_vlan_key));
+	gate_empty(gate->stations, sizeof(struct spale_station));
+	gate_set_asking(gate, false);
 	gate_empty(gate->seen, sizeof(struct spale_seen_key));
 	gate_empty(gate->buckets, 16);
 	gate_empty(gate->attempts, 16);

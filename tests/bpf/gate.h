@@ -30,7 +30,7 @@ typedef struct Gate {
 	struct tag_tc *tagger; /* TC: pushes a tag, then runs the program */
 	bool xdp;
 	uint32_t ifindex; /* that frames arrive on; lo at first */
-	int ports, settings, grants, allow4, allow6, clients, knock_addrs, vlans;
+	int ports, settings, grants, allow4, allow6, clients, knock_addrs, vlans, asking, stations;
 	int seen, buckets, totals, knocks, attempts, events, counters;
 } Gate;
 
@@ -61,6 +61,10 @@ void gate_set_settings(Gate *gate, const struct spale_settings *settings);
 void gate_set_port(Gate *gate, enum spale_port_set set, uint16_t port);
 void gate_put(int map, const void *key, const void *value);
 void gate_empty(int map, size_t key_size);
+
+/* Whether the gate asks whom a frame is for, and who is of this host. */
+void gate_set_asking(Gate *gate, bool asks);
+void gate_put_station(Gate *gate, const uint8_t address[6]);
 
 /* Whether no slot but the gate's own was ever counted in. */
 bool gate_is_tidy(Gate *gate);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Packets that the kernel forwards to other hosts, and those that it does not. */
+/* Packets that the kernel forwards to other hosts, or that are for other stations, and those that
+ * are not. */
 #include <netinet/in.h>
 
 #include "rows.h"
@@ -11,6 +12,17 @@
 #define TO(address4, address6) .destination4 = (address4), .destination6 = (address6)
 
 #define LOCAL .flags = SPALE_SCOPE_LOCAL
+
+/* Stations: another one, ours, one that differs in the last byte or in the first, and all. */
+static const uint8_t other[] = {0x02, 0, 0, 0, 0, 0x77}, ours[] = {0x02, 0, 0, 0, 0, 0x01},
+		     last[] = {0x02, 0, 0, 0, 0, 0x76}, first[] = {0x06, 0, 0, 0, 0, 0x77},
+		     multicast[] = {0x01, 0, 0x5e, 0, 0, 0xfb},
+		     broadcast[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+#define PASSES_BY .asks = true, .station = ours
+#define KNOCK                                                                                      \
+	.protocol = IPPROTO_UDP, .port = KNOCK_PORT, .payload = sizeof(knock_payload),             \
+	.payload_bytes = knock_payload
 
 const struct row host_rows[] = {
 	{"scope all, other host", {ELSEWHERE}, IS(DENIED)},
@@ -146,6 +158,71 @@ const struct row host_rows[] = {
 	 .metadata_tag = QINQ,
 	 .vlans = {{THIS_INTERFACE, OTHER_INTERFACE, QINQ, 1},
 		   {OTHER_INTERFACE, THIS_INTERFACE, VLAN, 7}}},
+
+	/* Whom a frame is for is asked on some interfaces only, and only of what would be dropped.
+	 */
+	{"other station, not asked", {.station = other}, IS(DENIED), .station = ours},
+	{"other station", {.station = other}, IS(OTHER_STATION), PASSES_BY},
+	{"other station, nobody is known", {.station = other}, IS(OTHER_STATION), .asks = true},
+	{"other station, VLAN tags",
+	 {.station = other, .tags = {QINQ, VLAN}},
+	 IS(OTHER_STATION),
+	 PASSES_BY},
+	{"other station, open port",
+	 {.station = other, .port = OPEN_PORT},
+	 IS(UNPROTECTED),
+	 PASSES_BY},
+	{"other station, granted",
+	 {.station = other},
+	 IS(GRANTED),
+	 PASSES_BY,
+	 .grants = {{.present = true, .idle = NEVER, .grace = NEVER, .deadline = NEVER}}},
+	{"other station, grant ended",
+	 {.station = other},
+	 IS(OTHER_STATION),
+	 PASSES_BY,
+	 .grants = {{.present = true, .idle = NEVER, .grace = NEVER, .last = LAST_KEPT}}},
+	{"other station, truncated",
+	 {.station = other, .has_length = true, .length = 22},
+	 IS(OTHER_STATION),
+	 ONLY_IPV4,
+	 PASSES_BY},
+	{"other station, too many tags",
+	 {.station = other, .tags = {VLAN, VLAN, VLAN}},
+	 IS(OTHER_STATION),
+	 PASSES_BY},
+	{"other station, scope local, other host",
+	 {ELSEWHERE, .station = other},
+	 IS(FORWARDED),
+	 LOCAL,
+	 PASSES_BY},
+	{"our station", {.station = ours}, IS(DENIED), PASSES_BY},
+	{"our station, truncated",
+	 {.station = ours, .has_length = true, .length = 22},
+	 IS(TRUNCATED),
+	 ONLY_IPV4,
+	 PASSES_BY},
+	{"station that differs in its last byte",
+	 {.station = last},
+	 IS(OTHER_STATION),
+	 .asks = true,
+	 .station = other},
+	{"station that differs in its first byte",
+	 {.station = first},
+	 IS(OTHER_STATION),
+	 .asks = true,
+	 .station = other},
+	{"all stations", {.station = broadcast}, IS(DENIED), PASSES_BY},
+	{"many stations", {.station = multicast}, IS(DENIED), PASSES_BY},
+	{"no link, no station",
+	 {.no_link = true, .source4 = "8.0.9.9", .source6 = "2001:db8:86dd::9"},
+	 IS(DENIED),
+	 NO_LINK,
+	 PASSES_BY},
+	{"knock, other station", {KNOCK, .station = other}, IS(UNPROTECTED), PASSES_BY},
+	{"knock, other station, not asked", {KNOCK, .station = other}, IS(KNOCK)},
+	{"knock, our station", {KNOCK, .station = ours}, IS(KNOCK), PASSES_BY},
+	{"knock, all stations", {KNOCK, .station = broadcast}, IS(KNOCK), PASSES_BY},
 
 	/* A knock for another host is none of ours, whatever the scope. */
 	{"knock, other host, VLAN",

@@ -285,6 +285,17 @@ static enum spale_reason ask_grants(Oracle *oracle, const Packet *packet)
 	return reason;
 }
 
+/* Whether a frame for DESTINATION goes to others only. */
+static bool is_for_others(const Oracle *oracle, const uint8_t *destination)
+{
+	if (!oracle->asks || destination[0] % 2 != 0)
+		return false;
+	for (size_t i = 0; i < ORACLE_STATIONS; i++)
+		if (memcmp(oracle->stations[i], destination, 6) == 0)
+			return false;
+	return true;
+}
+
 /* The payload of a knock, or NULL: it is none, and goes on as if no knock port existed. */
 static const uint8_t *knock_of(const Oracle *oracle, const Packet *packet)
 {
@@ -377,9 +388,10 @@ static void write_knock(const Oracle *oracle, const Packet *packet, const uint8_
 	memcpy(knock->data, payload, 97);
 }
 
-static enum spale_reason decide(Oracle *oracle, const Packet *packet, struct spale_knock *knock)
+static enum spale_reason decide(Oracle *oracle, const Packet *packet, bool is_ours,
+				struct spale_knock *knock)
 {
-	const uint8_t *payload = knock_of(oracle, packet);
+	const uint8_t *payload = is_ours ? knock_of(oracle, packet) : NULL;
 	enum spale_reason reason;
 
 	if (payload) {
@@ -404,15 +416,19 @@ OracleAnswer oracle_judge(Oracle *oracle, const uint8_t *frame, size_t size)
 	OracleAnswer answer = {0};
 	Packet packet;
 	Reading reading = read_packet((Bytes){frame, size}, &packet);
-	bool is_knock;
+	bool is_knock, is_ours = size < 6 || !is_for_others(oracle, frame);
 
 	if (reading == READ_PORTS)
-		answer.reason = decide(oracle, &packet, &answer.knock);
+		answer.reason = decide(oracle, &packet, is_ours, &answer.knock);
 	else
 		answer.reason = reading_reasons[reading];
 
 	is_knock = answer.reason >= SPALE_REASON_KNOCK;
 	answer.pass = answer.reason <= SPALE_REASON_ALLOWED;
+	if (!answer.pass && !is_knock && !is_ours) {
+		answer.reason = SPALE_REASON_OTHER_STATION;
+		answer.pass = true;
+	}
 	if (!answer.pass && !is_knock && oracle->log_only)
 		answer.pass = answer.would_drop = true;
 	return answer;

@@ -52,6 +52,7 @@ typedef struct OracleBucket {
 #define ORACLE_GRANTS	64
 #define ORACLE_PREFIXES 16
 #define ORACLE_CLIENTS	4
+#define ORACLE_STATIONS 4
 #define ORACLE_SEEN	512
 #define ORACLE_BUCKETS	512
 
@@ -62,6 +63,10 @@ typedef struct Oracle {
 	uint32_t ifindex;
 	uint64_t now_ns;
 	bool log_only;
+
+	/* Whether frames for stations that are not among ours pass, as on a bridge's port. */
+	bool asks;
+	uint8_t stations[ORACLE_STATIONS][6];
 
 	bool protected_ports[256][65536]; /* by protocol */
 	bool knock_ports[65536];

@@ -77,7 +77,8 @@ static void put_link(struct packet *packet, const struct shape *shape, enum spal
 {
 	static const uint8_t macs[12] = {0x02, 0, 0, 0, 0, 0x01, 0x02, 0, 0, 0, 0, 0x02};
 
-	put(packet, macs, sizeof(macs));
+	put(packet, shape->station ? shape->station : macs, 6);
+	put(packet, macs + 6, 6);
 	for (size_t i = 0; i < 4 && shape->tags[i]; i++) {
 		put16(packet, shape->tags[i]);
 		put16(packet, shape->vids[i]);

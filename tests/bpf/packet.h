@@ -59,10 +59,11 @@ struct extension {
 	}
 
 struct shape {
-	uint16_t tags[4];   /* TPIDs of VLAN tags in the frame */
-	uint16_t vids[4];   /* VLAN of each; 0: none, the tag is of a priority only */
-	uint16_t ethertype; /* not the family's */
-	bool no_link;	    /* begins with the IP header */
+	const uint8_t *station; /* 6 bytes: the frame's destination */
+	uint16_t tags[4];	/* TPIDs of VLAN tags in the frame */
+	uint16_t vids[4];	/* VLAN of each; 0: none, the tag is of a priority only */
+	uint16_t ethertype;	/* not the family's */
+	bool no_link;		/* begins with the IP header */
 	const char *source4;
 	const char *source6;
 	const char *destination4;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Sets of ports, when last_mono_ns is written, how GSO packets count. */
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -150,6 +154,37 @@ static void segments(Gate *gate)
 	}
 }
 
+/*
+ * The interface's own station, which has just got its address: the list does not have it yet. TC
+ * knows by the kernel's mark. XDP has to wait for the list.
+ */
+static void new_station(Gate *gate)
+{
+	struct ifreq request = {0};
+	struct shape shape = {0};
+	struct packet packet;
+	Outcome outcome;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	gate_reset(gate);
+	gate_set_asking(gate, true);
+	if (!check(fd >= 0 && if_indextoname(gate->ifindex, request.ifr_name) &&
+			   ioctl(fd, SIOCGIFHWADDR, &request) == 0,
+		   "no address of the interface"))
+		return;
+	close(fd);
+	shape.station = (const uint8_t *)request.ifr_hwaddr.sa_data;
+	packet_build(&packet, &shape, SPALE_IPV4);
+	outcome = gate_run(gate, &packet);
+	check(outcome_is(&outcome, gate->xdp ? SPALE_REASON_OTHER_STATION : SPALE_REASON_DENIED,
+			 false, 1),
+	      "new address, %s: got %s", gate->name, outcome_text(&outcome));
+	gate_put_station(gate, shape.station);
+	outcome = gate_run(gate, &packet);
+	check(outcome_is(&outcome, SPALE_REASON_DENIED, false, 1), "own address, %s: got %s",
+	      gate->name, outcome_text(&outcome));
+}
+
 void policy_run(struct bench *bench)
 {
 	Gate *gates[] = {&bench->tc, &bench->xdp};
@@ -158,6 +193,7 @@ void policy_run(struct bench *bench)
 		port_bits(gates[g]);
 		port_sets(gates[g]);
 		last_step(bench, gates[g]);
+		new_station(gates[g]);
 	}
 	segments(&bench->tc);
 }

@@ -36,7 +36,7 @@ static void put_16(uint8_t *at, size_t value)
 	at[1] = (uint8_t)value;
 }
 
-static void add_ethernet(Frame *frame, Random *random, unsigned type)
+static void add_ethernet(Frame *frame, const Scenario *scenario, Random *random, unsigned type)
 {
 	static const uint8_t tag_counts[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 					     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -49,6 +49,8 @@ static void add_ethernet(Frame *frame, Random *random, unsigned type)
 		random_fill(random, at, 12);
 	else if (random_percent(random, 30))
 		memset(at, 0xff, 6);
+	else if (random_percent(random, 60))
+		memcpy(at, scenario->oracle.stations[random_below(random, ORACLE_STATIONS)], 6);
 	for (; tags > 0; tags--) {
 		at = append(frame, 4);
 		put_16(at, random_percent(random, 50) ? 0x8100 : 0x88a8);
@@ -240,13 +242,13 @@ static void make_packet(Frame *frame, const Scenario *scenario, Random *random)
 	static const uint16_t others[] = {0x0806, 0x8847, 0x9100, 0x88cc, 0x05dc, 0x0004, 0x86dc};
 
 	if (random_percent(random, 3)) {
-		add_ethernet(frame, random, others[random_below(random, COUNT(others))]);
+		add_ethernet(frame, scenario, random, others[random_below(random, COUNT(others))]);
 		add_ipv4(frame, scenario, random);
 	} else if (random_percent(random, 50)) {
-		add_ethernet(frame, random, 0x0800);
+		add_ethernet(frame, scenario, random, 0x0800);
 		add_ipv4(frame, scenario, random);
 	} else {
-		add_ethernet(frame, random, 0x86dd);
+		add_ethernet(frame, scenario, random, 0x86dd);
 		add_ipv6(frame, scenario, random);
 	}
 	if (random_percent(random, 15))

@@ -141,6 +141,9 @@ static void set_up(Gate *gate, const struct bench *bench, const struct row *row,
 	gate_reset(gate);
 	gate_put(gate->clients, knock_payload, &one);
 	put_vlans(gate, bench, row);
+	gate_set_asking(gate, row->asks);
+	if (row->station)
+		gate_put_station(gate, row->station);
 	settings.flags |= row->flags;
 	if (row->lengths[0] || row->lengths[1]) {
 		for (int family = 0; family < SPALE_FAMILIES; family++)

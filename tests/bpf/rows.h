@@ -77,6 +77,8 @@ struct row {
 	unsigned int flags;		   /* besides the usual ones: enum spale_setting_flag */
 	struct row_vlan vlans[2];	   /* what map "vlans" holds */
 	uint16_t metadata_tag;		   /* TPID of a VLAN tag in the skb's metadata */
+	bool asks;			   /* whom the frame is for */
+	const uint8_t *station;		   /* what map "stations" holds */
 };
 
 /* The gates that rows run on. */

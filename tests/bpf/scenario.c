@@ -191,6 +191,14 @@ static void make_knocks(Scenario *scenario, Random *random)
 		oracle->total_tokens = 1 + (unsigned)random_below(random, 20);
 }
 
+/* The first of our stations is that of the interface itself: lo's are all zero. */
+static void make_stations(Oracle *oracle, Random *random)
+{
+	oracle->asks = random_percent(random, 40);
+	for (size_t i = 1; i < ORACLE_STATIONS; i++)
+		random_fill(random, oracle->stations[i], sizeof(oracle->stations[i]));
+}
+
 void scenario_make(Scenario *scenario, Random *random, uint32_t ifindex)
 {
 	Oracle *oracle = &scenario->oracle;
@@ -204,6 +212,7 @@ void scenario_make(Scenario *scenario, Random *random, uint32_t ifindex)
 	make_ports(scenario, random);
 	make_grants(scenario, random);
 	make_knocks(scenario, random);
+	make_stations(oracle, random);
 	if (random_percent(random, 60)) {
 		for (size_t i = random_below(random, ORACLE_PREFIXES); i > 0; i--) {
 			OracleAddress address = random_address(random, random_percent(random, 50));
@@ -359,6 +368,9 @@ void scenario_apply(const Scenario *scenario, Gate *gate)
 	apply_settings(oracle, gate);
 	apply_ports(oracle, gate);
 	change_lists(oracle, gate, &one);
+	gate_set_asking(gate, oracle->asks);
+	for (size_t i = 0; i < ORACLE_STATIONS; i++)
+		gate_put_station(gate, oracle->stations[i]);
 	for (size_t i = 0; i < oracle->grant_count; i++) {
 		const OracleGrant *grant = &oracle->grants[i];
 		struct spale_grant_key key = grant_key(grant);
@@ -380,6 +392,7 @@ void scenario_clear(const Scenario *scenario, Gate *gate)
 
 		bpf_map_delete_elem(gate->grants, &key);
 	}
+	gate_empty(gate->stations, sizeof(struct spale_station));
 	gate_empty(gate->seen, sizeof(struct spale_seen_key));
 	gate_empty(gate->buckets, 16);
 	for (uint32_t total = 0; total < SPALE_TOTALS; total++)

@@ -255,6 +255,141 @@ static void test_interfaces_are_followed(void **state)
 	interfaces_are_followed(MODE_XDP);
 }
 
+/* ---- stations ---------------------------------------------------------------------------- */
+
+static bool is_station(const char *text)
+{
+	const int map = help_map("stations");
+	struct spale_station key = {0};
+	unsigned char *bytes = key.address;
+	uint32_t value;
+
+	assert_int_equal(sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", bytes, bytes + 1, bytes + 2,
+				bytes + 3, bytes + 4, bytes + 5),
+			 6);
+	return bpf_map_lookup_elem(map, &key, &value) == 0;
+}
+
+static size_t asking_slots(void)
+{
+	const int map = help_map("asking");
+	size_t count = 0;
+
+	for (uint32_t slot = 0; slot < SPALE_SLOTS; slot++) {
+		uint32_t value;
+
+		assert_int_equal(bpf_map_lookup_elem(map, &slot, &value), 0);
+		count += value;
+	}
+	return count;
+}
+
+static size_t station_count(void)
+{
+	return help_map_count(help_map("stations"));
+}
+
+static void assert_nobody_asks(Enforcer *enforcer, const char *name)
+{
+	assert_false(listed(enforcer, name).asks_for_stations);
+	assert_int_equal(asking_slots(), 0);
+	assert_int_equal(station_count(), 0);
+}
+
+/* Who asks: ports of bridges, parents of macvlans, what is promiscuous. */
+static void test_who_asks_for_stations(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+
+	(void)state;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_nobody_asks(enforcer, "near");
+	assert_true(help_run("ip link set near promisc on"));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_int_equal(asking_slots(), 1);
+	assert_true(help_run("ip link set near promisc off"));
+	assert_nobody_asks(enforcer, "near");
+
+	assert_true(help_run("ip link add link near name child type macvlan"));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_true(help_run("ip link del child"));
+	assert_nobody_asks(enforcer, "near");
+
+	assert_true(help_run("ip link add bridge7 type bridge && ip link set near master bridge7"));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_false(listed(enforcer, "bridge7").asks_for_stations);
+	/* Another interface in the slot is judged whole, until we have looked. */
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_done(enforcer, enforcer_attach(enforcer, "far", MODE_TC));
+	assert_int_equal(asking_slots(), 0);
+	assert_done(enforcer, enforcer_detach(enforcer, "far"));
+	assert_true(help_run("ip link del bridge7"));
+}
+
+/* Whose stations are ours: any device's, children's elsewhere, what a bridge was told. */
+static void test_stations_of_this_host(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	char elsewhere[32];
+
+	(void)state;
+	snprintf(elsewhere, sizeof(elsewhere), "spaletest-%d-child", getpid());
+	assert_true(help_run("ip link add bridge7 address 02:00:00:00:07:01 type bridge && "
+			     "ip link set near address 02:00:00:00:07:02 master bridge7 && "
+			     "ip link set bridge7 up"));
+	assert_true(help_run(
+		"ip link add apart address 02:00:00:00:07:03 type veth peer name apart2 && "
+		"ip link add link bridge7 name child address 02:00:00:00:07:04 type macvlan && "
+		"bridge fdb add 02:00:00:00:07:05 dev near master permanent && "
+		"bridge fdb add 02:00:00:00:07:06 dev near master static"));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_true(is_station("02:00:00:00:07:01"));
+	assert_true(is_station("02:00:00:00:07:02"));
+	assert_true(is_station("02:00:00:00:07:03"));
+	assert_true(is_station("02:00:00:00:07:04"));
+	assert_true(is_station("02:00:00:00:07:05"));
+	assert_false(is_station("02:00:00:00:07:06"));
+
+	/* It moves, and its address changes, of which nobody tells this namespace. */
+	assert_true(help_run("ip netns add %s && ip link set child netns %s && "
+			     "ip -n %s link set child up",
+			     elsewhere, elsewhere, elsewhere));
+	assert_true(listed(enforcer, "near").is_attached);
+	assert_true(is_station("02:00:00:00:07:04"));
+	assert_true(help_run("ip -n %s link set child address 02:00:00:00:07:07", elsewhere));
+	assert_true(listed(enforcer, "near").is_attached);
+	assert_true(is_station("02:00:00:00:07:07"));
+	assert_false(is_station("02:00:00:00:07:04"));
+	assert_true(
+		help_run("ip netns del %s && ip link del bridge7 && ip link del apart", elsewhere));
+}
+
+/* A list that does not fit is none: then everything is judged. */
+static void test_too_many_stations(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+
+	(void)state;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_true(help_run("ip link set near promisc on"));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_true(help_run("ip link add bridge7 type bridge && "
+			     "ip link add port7 type veth peer name port8 && "
+			     "ip link set port7 master bridge7 && "
+			     "for i in $(seq 0 %d); do printf 'fdb add 02:07:00:00:%%02x:%%02x "
+			     "dev port7 master permanent\n' $((i / 256)) $((i %% 256)); done | "
+			     "bridge -batch -",
+			     SPALE_STATIONS_MAX));
+	assert_false(listed(enforcer, "near").asks_for_stations);
+	assert_int_equal(asking_slots(), 0);
+	assert_true(help_run("ip link del bridge7 && ip link del port7"));
+	assert_true(listed(enforcer, "near").asks_for_stations);
+	assert_true(help_run("ip link set near promisc off"));
+}
+
+/* ---- the end of slots -------------------------------------------------------------------- */
+
 static void test_slots_have_an_end(void **state)
 {
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
@@ -415,6 +550,9 @@ int main(void)
 		help_clean_test(test_interface_vanishes),
 		help_clean_test(test_renamed_interface),
 		help_clean_test(test_interfaces_are_followed),
+		help_clean_test(test_who_asks_for_stations),
+		help_clean_test(test_stations_of_this_host),
+		help_clean_test(test_too_many_stations),
 		help_clean_test(test_slots_have_an_end),
 		help_clean_test(test_foreign_xdp_is_refused),
 		help_clean_test(test_foreign_tc_stays),

@@ -15,17 +15,19 @@ sys.dont_write_bytecode = True
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "needs_vlans: left out, and said, where the kernel has none")
+    for need in netns.NEEDS:
+        config.addinivalue_line("markers", f"{need}: left out, and said, where the kernel has none")
 
 
 def pytest_collection_modifyitems(config, items):
     """What this kernel cannot do is left out, not skipped: a skipped test is one that could run."""
-    left_out = [item for item in items if item.get_closest_marker("needs_vlans")]
-    if not left_out or netns.has_vlans():
-        return
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
-    print(f"left out, for this kernel has no VLAN interfaces: {len(left_out)} tests")
+    for need in netns.NEEDS:
+        left_out = [item for item in items if item.get_closest_marker(need)]
+        if not left_out or netns.has(need):
+            continue
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        print(f"left out, for this kernel lacks what {need} names: {len(left_out)} tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -188,6 +188,11 @@ class Spaled:
                     totals[reason] += int(packets)
         return totals
 
+    def asks(self):
+        """Whether any interface asks whom a frame is for."""
+        return any(row["formatted"]["value"]
+                   for row in _bpftool("map", "dump", "id", self._map("asking")))
+
     def _map(self, name):
         for info in pathlib.Path(f"/proc/{self.process.pid}/fdinfo").iterdir():
             with contextlib.suppress(OSError):

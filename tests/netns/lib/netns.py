@@ -78,12 +78,18 @@ class Namespace:
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 
-def has_vlans():
-    """Whether this kernel can make VLAN interfaces."""
-    return subprocess.run(
-        ["unshare", "--net", "sh", "-c",
-         "ip link add v0 type veth peer name v1 && ip link add link v0 name v2 type vlan id 1"],
-        capture_output=True, check=False).returncode == 0
+# What tests may need of the kernel: marker -> how to find out.
+NEEDS = {
+    "needs_vlans": "ip link add v0 type veth peer name v1 && "
+                   "ip link add link v0 name v2 type vlan id 1",
+    "needs_bonds": "ip link add b0 type bond",
+}
+
+
+def has(need):
+    """Whether this kernel can do what NEEDS has a name for."""
+    return subprocess.run(["unshare", "--net", "sh", "-c", NEEDS[need]],
+                          capture_output=True, check=False).returncode == 0
 
 
 def remove_stale():
