@@ -106,35 +106,58 @@ static bool is_null_device(const char *path)
 	return stat(path, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
-/*
- * Reads one file into BUILDER. Returns 0, -ENOENT (which is not said), -EINVAL (it cannot be read,
- * and that is said) or -ENOMEM.
- */
-static int add_file(ConfigBuilder *builder, const char *path, Diagnostics *diagnostics)
+void config_sources_done(ConfigSources *sources)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t size;
-	int r;
+	for (size_t i = 0; i < sources->count; i++) {
+		free(sources->items[i].path);
+		free(sources->items[i].text);
+	}
+	free(sources->items);
+	free(sources->directory);
+	*sources = (ConfigSources){0};
+}
 
-	r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size);
-	if (r == -ENOENT || r == -ENOMEM)
+/* Reads one file; returns as config_sources_add_file() does. */
+static int read_file(const char *path, Diagnostics *diagnostics, char **ret_text, size_t *ret_size)
+{
+	int r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, ret_text, ret_size);
+
+	if (r == 0 || r == -ENOENT || r == -ENOMEM)
 		return r;
 	if (r == -EFBIG)
 		diagnostics_add(diagnostics, SEVERITY_ERROR, path, "is larger than %d bytes",
 				FILE_SIZE_MAX);
 	else if (r == -EINVAL || r == -EISDIR)
 		diagnostics_add(diagnostics, SEVERITY_ERROR, path, "is not a regular file");
-	else if (r < 0)
+	else
 		diagnostics_add(diagnostics, SEVERITY_ERROR, path, "cannot be read: %s",
 				strerror(-r));
-	if (r < 0)
-		return -EINVAL;
-	return config_builder_add_file(builder, path, text, size, diagnostics);
+	return -EINVAL;
 }
 
-static int add_main_file(ConfigBuilder *builder, const Options *options, Diagnostics *diagnostics)
+int config_sources_add_file(ConfigSources *sources, const char *path, Diagnostics *diagnostics)
 {
-	int r = add_file(builder, options->config_path, diagnostics);
+	_cleanup_free_ char *text = NULL, *name = strdup(path);
+	ConfigSource *items;
+	size_t size;
+	int r;
+
+	if (!name)
+		return -ENOMEM;
+	r = read_file(path, diagnostics, &text, &size);
+	if (r < 0)
+		return r;
+	items = reallocarray(sources->items, sources->count + 1, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	sources->items = items;
+	items[sources->count++] = (ConfigSource){TAKE_PTR(name), TAKE_PTR(text), size};
+	return 0;
+}
+
+static int add_main_file(ConfigSources *sources, const Options *options, Diagnostics *diagnostics)
+{
+	int r = config_sources_add_file(sources, options->config_path, diagnostics);
 
 	if (r != -ENOENT)
 		return r;
@@ -148,14 +171,13 @@ static int add_main_file(ConfigBuilder *builder, const Options *options, Diagnos
 	return 0;
 }
 
-static int add_drop_ins(ConfigBuilder *builder, const char *directory, bool is_default,
-			Diagnostics *diagnostics)
+static int add_drop_ins(ConfigSources *sources, bool is_default, Diagnostics *diagnostics)
 {
 	_cleanup_drop_ins_ DropIns drop_ins = {0};
 	_cleanup_free_ char *beside = NULL;
 	int r;
 
-	if (asprintf(&beside, "%s/spale.conf.d", directory) < 0) {
+	if (asprintf(&beside, "%s/spale.conf.d", sources->directory) < 0) {
 		beside = NULL;
 		return -ENOMEM;
 	}
@@ -169,7 +191,7 @@ static int add_drop_ins(ConfigBuilder *builder, const char *directory, bool is_d
 
 		if (is_null_device(path))
 			continue;
-		r = add_file(builder, path, diagnostics);
+		r = config_sources_add_file(sources, path, diagnostics);
 		if (r == -ENOENT)
 			diagnostics_add(diagnostics, SEVERITY_ERROR, path,
 					"is a link to nowhere, or was removed just now");
@@ -179,27 +201,46 @@ static int add_drop_ins(ConfigBuilder *builder, const char *directory, bool is_d
 	return r;
 }
 
-int config_files_load(const Options *options, Diagnostics *diagnostics, Config **ret_config,
-		      ConfigBuilder **ret_builder)
+int config_files_read(const Options *options, Diagnostics *diagnostics, ConfigSources *ret_sources)
 {
-	_cleanup_config_builder_ ConfigBuilder *builder = NULL;
-	_cleanup_free_ char *directory = strdup(options->config_path);
-	const char *main_path = options->config_path;
+	_cleanup_config_sources_ ConfigSources sources = {
+		.directory = strdup(options->config_path),
+	};
 	char *slash;
 	int r;
 
-	if (!directory)
+	if (!sources.directory)
 		return -ENOMEM;
-	slash = strrchr(directory, '/');
+	slash = strrchr(sources.directory, '/');
 	if (slash)
-		*(slash == directory ? slash + 1 : slash) = '\0';
-	builder = config_builder_new(directory);
-	if (!builder)
-		return -ENOMEM;
-	r = add_main_file(builder, options, diagnostics);
+		*(slash == sources.directory ? slash + 1 : slash) = '\0';
+	r = add_main_file(&sources, options, diagnostics);
 	if (r == 0)
-		r = add_drop_ins(builder, directory,
-				 strcmp(main_path, SPALE_CONFDIR "/spale.conf") == 0, diagnostics);
+		r = add_drop_ins(&sources,
+				 strcmp(options->config_path, SPALE_CONFDIR "/spale.conf") == 0,
+				 diagnostics);
+	if (r < 0)
+		return r;
+	*ret_sources = sources;
+	sources = (ConfigSources){0};
+	return 0;
+}
+
+static int add_texts(ConfigBuilder *builder, const ConfigSource *texts, size_t count,
+		     Diagnostics *diagnostics)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = config_builder_add_file(builder, texts[i].path, texts[i].text, texts[i].size,
+					    diagnostics);
+	return r;
+}
+
+static int add_options(ConfigBuilder *builder, const Options *options, Diagnostics *diagnostics)
+{
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && i < OPTIONS_SETTINGS; i++) {
 		const OptionsSetting *setting = &options->settings[i];
 
@@ -207,6 +248,23 @@ int config_files_load(const Options *options, Diagnostics *diagnostics, Config *
 			r = config_builder_add_option(builder, setting->option, setting->section,
 						      setting->key, setting->value, diagnostics);
 	}
+	return r;
+}
+
+int config_sources_build(const ConfigSources *sources, const ConfigSource *extra,
+			 size_t extra_count, const Options *options, Diagnostics *diagnostics,
+			 Config **ret_config, ConfigBuilder **ret_builder)
+{
+	_cleanup_config_builder_ ConfigBuilder *builder = config_builder_new(sources->directory);
+	int r;
+
+	if (!builder)
+		return -ENOMEM;
+	r = add_texts(builder, sources->items, sources->count, diagnostics);
+	if (r == 0)
+		r = add_texts(builder, extra, extra_count, diagnostics);
+	if (r == 0 && options)
+		r = add_options(builder, options, diagnostics);
 	if (r == 0)
 		r = config_builder_finish(builder, diagnostics, ret_config);
 	if (r == 0 && ret_builder)

@@ -36,6 +36,8 @@
 	X(CLIENT_CHANGED, "client changed", INFO)                                                  \
 	X(CLIENT_REMOVED, "client removed", INFO)                                                  \
 	X(CLIENT_REFUSED, "client refused", WARNING)                                               \
+	X(POLICY_CHANGED, "policy changed", INFO)                                                  \
+	X(LAST_GOOD, "the configuration is unusable, the last good one is in force", ERROR)        \
 	X(INTERFACE_ATTACHED, "interface attached", INFO)                                          \
 	X(INTERFACE_LOST, "interface lost", WARNING)
 

@@ -27,6 +27,9 @@ struct Manager {
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
 	uint64_t counts[REFUSAL_COUNT]; /* knocks */
 	Announcer announcer;
+	State *state;	      /* the caller's */
+	PolicyLayers *layers; /* what config is made of; NULL: it cannot be changed */
+	bool keeps_good;      /* the last good configuration is written down */
 };
 
 /* The time by the manager's clock. */
@@ -56,6 +59,15 @@ void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const
 
 /* Puts policy and clients into force in the kernel, or says why not. */
 int manager_enforce(Manager *manager, const Config *config, const ClientSet *clients);
+
+/* Has the kernel enforce CONFIG instead of what is in force, or the latter as before. */
+int manager_try_config(Manager *manager, const Config *config);
+
+/*
+ * CONFIG, which the kernel enforces already, is in force from now on; everything is decided again.
+ * IDS: redecide_ids() of all grants. Returns how many were revoked.
+ */
+size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *ids);
 
 /* Remembers who may be in conversation by the grants that there are. */
 void manager_note_sessions(Manager *manager);

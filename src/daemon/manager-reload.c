@@ -136,6 +136,26 @@ int manager_set_clients(Manager *manager, ClientSet *clients)
 	return 0;
 }
 
+int manager_try_config(Manager *manager, const Config *config)
+{
+	int r = projection_retry(&manager->projection);
+
+	if (r == 0)
+		r = enforcer_set_policy(manager->enforcer, config);
+	return r;
+}
+
+size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *ids)
+{
+	_cleanup_config_ Config *before = manager->config;
+	size_t revoked;
+
+	manager->config = config;
+	revoked = redecide_everything(manager, before, ids, grant_table_count(manager->grants));
+	announce_policy(&manager->announcer);
+	return revoked;
+}
+
 void manager_reload_failed(Manager *manager, const char *detail)
 {
 	announce_reload(&manager->announcer, true, detail);

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "daemon/manager.h"
+#include "daemon/manager.h" /* PolicyChange: daemon/policy-layers.h */
 
 /* ---- grants (helper core) ------------------------------------------------------------------ */
 
@@ -45,16 +45,6 @@ int manager_revoke_client(Manager *manager, const char *name, const char *caller
 int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, char **ret_error);
 
 /* ---- the policy (helper keep) -------------------------------------------------------------- */
-
-/* What is to change; NULL and false: stays. Exactly one of them. */
-typedef struct PolicyChange {
-	const PortList *ports;	/* Ports= */
-	const Prefix *allow;	/* one more prefix of AlwaysAllow= */
-	const Prefix *disallow; /* one less; conversations from there end */
-	bool has_log_only;
-	bool log_only;
-	bool permanent; /* kept in the state directory; else until reload or restart */
-} PolicyChange;
 
 int manager_change_policy(Manager *manager, const PolicyChange *change, const char *caller,
 			  char **ret_error);

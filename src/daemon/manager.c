@@ -137,6 +137,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	manager->clients = clients;
 	key_ring_move(&manager->keys, keys);
 	manager->clock = *clock;
+	manager->state = state;
 	manager->suspended_ns = manager_measure_suspended_ns(manager, manager_mono_ns(manager));
 	manager->judge = knock_judge_new(state, enforcer, manager_real_usec(manager));
 	manager->grants = grant_table_new();
@@ -173,6 +174,7 @@ void manager_free(Manager *manager)
 	knock_judge_free(manager->judge);
 	client_set_free(manager->clients);
 	config_free(manager->config);
+	policy_layers_free(manager->layers);
 	key_ring_done(&manager->keys);
 	free(manager);
 }

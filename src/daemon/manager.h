@@ -11,6 +11,7 @@
 #include "daemon/interfaces.h"
 #include "daemon/key-ring.h"
 #include "daemon/observer.h"
+#include "daemon/policy-layers.h"
 #include "daemon/state.h"
 #include "enforce/enforcer.h"
 #include "policy/client.h"
@@ -78,6 +79,14 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
  * On failure, which is logged, the old ones stay in force.
  */
 int manager_set_clients(Manager *manager, ClientSet *clients);
+
+/*
+ * Takes over what the configuration was made of, so that it can be changed (manager-requests.h): to
+ * be called after manager_new() and manager_reload(). Whatever was changed until reload or restart
+ * is given up by then. KEEP_GOOD: what is in force becomes the last good configuration, now and
+ * with each change for good; what keeps it from that is logged.
+ */
+void manager_set_layers(Manager *manager, PolicyLayers *layers, bool keep_good);
 
 /* Tells, as a reload does, that there was none: what is to be in force cannot be read. */
 void manager_reload_failed(Manager *manager, const char *detail);

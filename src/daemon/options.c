@@ -288,3 +288,16 @@ int options_parse(int argc, char *argv[], Options *ret_options, char **ret_error
 	options = (Options){0};
 	return 0;
 }
+
+const char *options_state_directory(const Options *options, char **buffer)
+{
+	const char *directory = getenv("STATE_DIRECTORY");
+
+	if (options->state_directory)
+		return options->state_directory;
+	if (!directory || directory[0] != '/')
+		return SPALE_STATEDIR;
+	/* Several ones are separated by colons; the first is ours. */
+	*buffer = strndup(directory, strcspn(directory, ":"));
+	return *buffer;
+}

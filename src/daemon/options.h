@@ -53,5 +53,11 @@ void options_done(Options *options);
  */
 int options_parse(int argc, char *argv[], Options *ret_options, char **ret_error);
 
+/*
+ * The state directory: of the options, else the service manager's ($STATE_DIRECTORY), else the
+ * usual one. *BUFFER is freed by the caller. NULL: no memory.
+ */
+const char *options_state_directory(const Options *options, char **buffer);
+
 /* What --help prints. */
 extern const char options_help[];

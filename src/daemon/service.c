@@ -35,7 +35,7 @@ typedef struct Told {
 	size_t grants;
 	uint64_t accepted;
 	size_t missing, failing; /* interfaces */
-	bool reload_failed;
+	bool reload_failed, last_good;
 } Told;
 
 typedef struct Service {
@@ -50,6 +50,7 @@ typedef struct Service {
 	int clock_fd;	   /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
 	bool reload_failed; /* what is in force is not what the files say */
+	bool last_good;	    /* but what they said when they were usable */
 	Told told;
 } Service;
 
@@ -85,6 +86,7 @@ static Told look_around(Service *service)
 		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
 		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
 		.reload_failed = service->reload_failed,
+		.last_good = service->last_good,
 	};
 }
 
@@ -93,20 +95,23 @@ static void notify_status(Service *service)
 {
 	const Told now = look_around(service), *told = &service->told;
 	char missing[64] = "", failing[64] = "";
+	const char *wrong = "";
 
 	if (now.grants == told->grants && now.accepted == told->accepted &&
 	    now.missing == told->missing && now.failing == told->failing &&
-	    now.reload_failed == told->reload_failed)
+	    now.reload_failed == told->reload_failed && now.last_good == told->last_good)
 		return;
 	service->told = now;
 	if (now.missing > 0)
 		snprintf(missing, sizeof(missing), "; interfaces missing: %zu", now.missing);
 	if (now.failing > 0)
 		snprintf(failing, sizeof(failing), "; interfaces not protected: %zu", now.failing);
+	if (now.last_good)
+		wrong = "; the configuration is unusable, the last good one is in force";
+	else if (now.reload_failed)
+		wrong = "; the last reload failed, the old configuration is in force";
 	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s", now.grants,
-		   now.accepted, missing, failing,
-		   now.reload_failed ? "; the last reload failed, the old configuration is in force"
-				     : "");
+		   now.accepted, missing, failing, wrong);
 }
 
 static void announce_started(const Service *service)
@@ -270,6 +275,8 @@ static int reload(Service *service)
 			   setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
 	if (r < 0)
 		return r;
+	service->last_good = false;
+	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->store);
 	keep_confs(service, &setup);
 	return watch_clients(service);
 }
@@ -292,24 +299,11 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 /* ---- start --------------------------------------------------------------------------------- */
 
-static const char *state_directory(const Options *options, char **buffer)
-{
-	const char *directory = getenv("STATE_DIRECTORY");
-
-	if (options->state_directory)
-		return options->state_directory;
-	if (!directory || directory[0] != '/')
-		return SPALE_STATEDIR;
-	/* Several ones are separated by colons; the first is ours. */
-	*buffer = strndup(directory, strcspn(directory, ":"));
-	return *buffer;
-}
-
 static int open_state(Service *service)
 {
 	_cleanup_free_ char *error = NULL, *buffer = NULL;
 	const Options *options = service->options;
-	const char *directory = state_directory(options, &buffer);
+	const char *directory = options_state_directory(options, &buffer);
 	bool fresh;
 	int r;
 
@@ -343,9 +337,13 @@ static int make_manager(Service *service, Setup *setup)
 		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
 		return r;
 	}
-	return manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys,
-			   TAKE_PTR(setup->clients), service->state, &clock_system,
-			   &service->manager);
+	r = manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys, TAKE_PTR(setup->clients),
+			service->state, &clock_system, &service->manager);
+	if (r < 0)
+		return r;
+	service->last_good = setup->is_good;
+	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->store);
+	return 0;
 }
 
 static int drop_privileges(Service *service, const Privileges *privileges)
@@ -527,13 +525,23 @@ static void announce_stopped(bool kept)
 						      : "nothing is protected any more"});
 }
 
-/* Reads everything, or waits with what an earlier daemon enforces until that can be read. */
+/*
+ * Reads everything. In the service, what was in force last is taken where that is unusable, or else
+ * what an earlier daemon enforces stays until it can be read.
+ */
 static int load(const Options *options, const FdStore *store, Setup *ret_setup)
 {
-	int r = setup_load(options, false, ret_setup);
+	int r = setup_load(options, false, ret_setup), error = r;
 
-	if (r != -EINVAL || !fd_store_has_heritage(store))
+	if (r != -EINVAL || !store)
 		return r;
+	r = setup_load_good(options, fd_store_has_heritage(store), ret_setup);
+	if (r == 0)
+		journal_event(JOURNAL_LAST_GOOD, &(JournalFields){0});
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (!fd_store_has_heritage(store))
+		return error;
 	return standstill("the configuration is unusable", options, ret_setup);
 }
 

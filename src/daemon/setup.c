@@ -4,13 +4,13 @@
 #include <errno.h>
 
 #include "daemon/client-files.h"
-#include "daemon/config-files.h"
 #include "daemon/ephemeral-ports.h"
 #include "daemon/journal.h"
 
 void setup_done(Setup *setup)
 {
 	config_free(setup->config);
+	policy_layers_free(setup->layers);
 	client_set_free(setup->clients);
 	client_confs_done(&setup->confs);
 	key_ring_done(&setup->keys);
@@ -45,7 +45,7 @@ static int load_config(const Options *options, Setup *setup)
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
 	int r;
 
-	r = config_files_load(options, &diagnostics, &setup->config, NULL);
+	r = policy_layers_load(options, &diagnostics, &setup->layers, &setup->config, NULL);
 	journal_diagnostics(&diagnostics);
 	return r;
 }
@@ -107,6 +107,34 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup)
 	return 0;
 }
 
+int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup)
+{
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	_cleanup_setup_ Setup setup = {0};
+	int r;
+
+	r = policy_layers_load_good(options, &diagnostics, &setup.layers, &setup.config);
+	/* What there is to say of old keys and the like was said when it was put into force. */
+	for (size_t i = 0; r == -EINVAL && i < diagnostics.count; i++)
+		journal_diagnostic(&diagnostics.items[i]);
+	if (r == 0)
+		r = load_keys(false, &setup);
+	if (r == -EINVAL && setup.config && !must_knock)
+		r = 0;
+	if (r == 0)
+		r = load_clients(client_refused, &setup);
+	if (r == -EINVAL && setup.config && !must_knock) {
+		setup.clients = client_set_new();
+		r = setup.clients ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		return r;
+	setup.is_good = true;
+	*ret_setup = setup;
+	setup = (Setup){0};
+	return 0;
+}
+
 int setup_check(const Options *options)
 {
 	_cleanup_setup_ Setup setup = {0};
@@ -130,11 +158,12 @@ int setup_show(const Options *options)
 {
 	_cleanup_config_builder_ ConfigBuilder *builder = NULL;
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	_cleanup_policy_layers_ PolicyLayers *layers = NULL;
 	_cleanup_config_ Config *config = NULL;
 	_cleanup_free_ char *text = NULL;
 	int r;
 
-	r = config_files_load(options, &diagnostics, &config, &builder);
+	r = policy_layers_load(options, &diagnostics, &layers, &config, &builder);
 	journal_diagnostics(&diagnostics);
 	if (r < 0)
 		return r;

@@ -10,14 +10,17 @@
 #include "daemon/client-files.h"
 #include "daemon/key-ring.h"
 #include "daemon/options.h"
+#include "daemon/policy-layers.h"
 #include "policy/client.h"
 #include "policy/config.h"
 
 typedef struct Setup {
 	Config *config;
+	PolicyLayers *layers; /* what it is made of */
 	KeyRing keys;
 	ClientSet *clients;
 	ClientConfs confs;
+	bool is_good;	 /* the last good one, for the files are unusable */
 	bool keeps_keys; /* the keys cannot be read any more, those in use are to stay */
 	size_t refused;	 /* reasons why clients were refused */
 } Setup;
@@ -30,6 +33,14 @@ void setup_done(Setup *setup);
  * are no error. Returns 0, -EINVAL (unusable, and said) or -ENOMEM.
  */
 int setup_load(const Options *options, bool reload, Setup *ret_setup);
+
+/*
+ * Reads the last good configuration instead, where setup_load() said -EINVAL, and keys and clients.
+ * MUST_KNOCK: as with setup_load() it is an error if these two cannot be read; else there are none,
+ * so that at least nothing is open. Returns 0, -ENOENT (there is none, which is not said), -EINVAL
+ * (it cannot be used, and that is said) or -ENOMEM.
+ */
+int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup);
 
 /*
  * Reads the clients alone, CONFS being those of the last time (client_files_load()). Same returns

@@ -204,10 +204,11 @@ int state_directory_fd(const State *state)
 	return state->dir_fd;
 }
 
-int state_give(State *state, uid_t uid, gid_t gid)
+/* Gives the directory DIR_FD and every file in it. */
+static int give(int dir_fd, uid_t uid, gid_t gid)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
-	_cleanup_close_ int fd = openat(state->replay_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct dirent *entry;
 
 	if (fd < 0)
@@ -216,11 +217,18 @@ int state_give(State *state, uid_t uid, gid_t gid)
 	if (!dir)
 		return -errno;
 	(void)TAKE_FD(fd);
-	if (fchown(state->dir_fd, uid, gid) < 0 || fchown(state->replay_fd, uid, gid) < 0)
+	if (fchown(dir_fd, uid, gid) < 0)
 		return -errno;
 	for (errno = 0; (entry = readdir(dir)); errno = 0)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    fchownat(dirfd(dir), entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 			return -errno;
 	return -errno;
+}
+
+int state_give(State *state, uid_t uid, gid_t gid)
+{
+	int r = give(state->dir_fd, uid, gid);
+
+	return r < 0 ? r : give(state->replay_fd, uid, gid);
 }

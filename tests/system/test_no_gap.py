@@ -221,10 +221,33 @@ def test_what_was_accepted_is_remembered(outside, alice, mode):
 
 
 def test_unusable_configuration(outside, alice, mode):
+    """The last good one takes its place, with all grants, until there is one that can be used."""
+    with nothing_gets_through(outside, alice) as session:
+        said = machine.Said()
+        machine.write_configuration(ports="22/tcpp")
+        systemctl("restart", "spaled")
+        assert active() == "active"
+        assert wait_until(lambda: show("StatusText").endswith(
+            "; the configuration is unusable, the last good one is in force")), show("StatusText")
+        assert r"spale.conf:3: error: .*22/tcpp" in said
+        assert "the configuration is unusable, the last good one is in force" in said
+        assert session.lives()
+        said = machine.Said()
+        outside.knock(alice)
+        assert "knock accepted" in said, said.text()
+        assert systemctl("reload", "spaled", check=False).returncode != 0
+        assert session.lives()
+        configure(mode)
+        systemctl("reload", "spaled")
+        assert wait_until(lambda: show("StatusText") == "1 grants, 1 knocks accepted")
+
+
+def test_unusable_configuration_without_a_good_one(outside, alice, mode):
     """What was in force stays so, and says so, until there is one that can be used."""
     with nothing_gets_through(outside, alice) as session:
         said = machine.Said()
         machine.write_configuration(ports="22/tcpp")
+        (machine.STATE / "last-good.conf").unlink()
         systemctl("restart", "spaled")
         assert active() == "active"
         assert show("StatusText") == "No knock is taken: the configuration is unusable"
@@ -243,6 +266,7 @@ def test_unusable_configuration(outside, alice, mode):
 
 def test_unusable_configuration_can_be_stopped(outside, alice, mode):
     machine.write_configuration(ports="22/tcpp")
+    (machine.STATE / "last-good.conf").unlink()
     systemctl("restart", "spaled")
     assert outside.is_kept_from(services.TCP)
     systemctl("stop", "spaled")

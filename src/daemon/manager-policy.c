@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/journal.h"
+#include "daemon/manager-private.h"
+#include "daemon/manager-requests.h"
+#include "daemon/redecide.h"
+#include "util/error.h"
+
+/* ---- what the configuration is made of ----------------------------------------------------- */
+
+static void save_good(Manager *manager)
+{
+	const char *why = "no memory";
+
+	if (!manager->keeps_good || !manager->layers)
+		return;
+	if (policy_layers_save_good(manager->layers, state_directory_fd(manager->state), &why) < 0)
+		journal_line(LOG_LEVEL_WARNING,
+			     "what is in force now cannot be kept for a start with an unusable "
+			     "configuration: %s",
+			     why);
+}
+
+void manager_set_layers(Manager *manager, PolicyLayers *layers, bool keep_good)
+{
+	policy_layers_free(manager->layers);
+	manager->layers = layers;
+	manager->keeps_good = keep_good;
+	save_good(manager);
+}
+
+bool manager_allows_for_good(const Manager *manager, const Prefix *prefix)
+{
+	const Config *config =
+		manager->layers ? policy_layers_lasting(manager->layers) : manager->config;
+	const PrefixList *list = &config->always_allow;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (prefix_compare(&list->items[i], prefix) == 0)
+			return true;
+	return false;
+}
+
+/* ---- changing it --------------------------------------------------------------------------- */
+
+static void announce_change(const PolicyChange *change, const char *caller)
+{
+	_cleanup_free_ char *ports = change->ports ? port_list_format(change->ports) : NULL;
+	const Prefix *prefix = change->allow ?: change->disallow;
+	char source[ADDRESS_TEXT_MAX];
+	const char *reason;
+
+	if (change->ports)
+		reason = "ports";
+	else if (change->has_log_only)
+		reason = change->log_only ? "log-only" : "enforcing";
+	else
+		reason = change->allow ? "allowed" : "disallowed";
+	journal_event(JOURNAL_POLICY_CHANGED,
+		      &(JournalFields){
+			      .source = prefix ? prefix_format(prefix, source) : NULL,
+			      .ports = ports,
+			      .reason = reason,
+			      .caller = caller,
+			      .detail = change->permanent ? "for good" : "until reload or restart",
+		      });
+}
+
+/* Has the kernel and the disk take PROPOSAL, both or none. */
+static int put_into_force(Manager *manager, const PolicyProposal *proposal, char **ret_error)
+{
+	const char *why = "no memory";
+	int r;
+
+	r = manager_try_config(manager, proposal->config);
+	if (r < 0) {
+		error_set(ret_error, r, "the kernel did not take it: %s",
+			  enforcer_error(manager->enforcer));
+		(void)enforcer_set_policy(manager->enforcer, manager->config);
+		return r;
+	}
+	if (!proposal->writes)
+		return 0;
+	r = policy_layers_write(manager->layers, proposal, state_directory_fd(manager->state),
+				&why);
+	if (r < 0) {
+		error_set(ret_error, r, "it cannot be kept in the state directory: %s", why);
+		(void)enforcer_set_policy(manager->enforcer, manager->config);
+	}
+	return r;
+}
+
+int manager_change_policy(Manager *manager, const PolicyChange *change, const char *caller,
+			  char **ret_error)
+{
+	_cleanup_policy_proposal_ PolicyProposal proposal = {0};
+	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
+	int r;
+
+	if (!ids)
+		return error_set(ret_error, -ENOMEM, "no memory");
+	if (!manager->layers)
+		return error_set(ret_error, -EOPNOTSUPP, "this configuration cannot be changed");
+	r = policy_layers_propose(manager->layers, change, &proposal, ret_error);
+	if (r == 0)
+		r = put_into_force(manager, &proposal, ret_error);
+	if (r < 0)
+		return r;
+	policy_layers_commit(manager->layers, &proposal);
+	announce_change(change, caller);
+	(void)manager_commit_config(manager, TAKE_PTR(proposal.config), ids);
+	if (change->permanent)
+		save_good(manager);
+	return 0;
+}
