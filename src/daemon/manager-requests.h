@@ -27,6 +27,7 @@ typedef struct GrantRequest {
  * or longer than Lifetime= (D-Bus: manage-policy). */
 bool manager_request_is_wide(const Manager *manager, const GrantRequest *request);
 
+/* Makes the grant of REQUEST, or renews the one that an administrator made for its source. */
 int manager_add_grant(Manager *manager, const GrantRequest *request, const char *caller,
 		      uint64_t *ret_id, char **ret_error);
 
@@ -46,6 +47,11 @@ int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, 
 
 /* ---- the policy (helper keep) -------------------------------------------------------------- */
 
+/*
+ * Changes one thing of what is in force, which was made of the layers of manager_set_layers(), and
+ * decides everything again. -EADDRNOTAVAIL: what is to be disallowed is not allowed; -EROFS: it
+ * cannot be kept; -EACCES: the command line says otherwise.
+ */
 int manager_change_policy(Manager *manager, const PolicyChange *change, const char *caller,
 			  char **ret_error);
 
