@@ -12,10 +12,8 @@
 #include <unistd.h>
 
 #include "keys/key-file.h"
-#include "keys/pem.h"
-#include "knock/hpke.h"
+#include "keys/key-output.h"
 #include "util/cleanup.h"
-#include "util/file.h"
 #include "util/name.h"
 #include "util/process.h"
 
@@ -23,9 +21,6 @@
 #define SERVER_KEY	  SPALE_CONFDIR "/server.key"
 #define SERVER_PUBLIC	  SPALE_CONFDIR "/server.key.pub"
 #define CLIENTS_DIRECTORY SPALE_CONFDIR "/clients"
-
-/* Most files that one run writes. */
-#define OUTPUTS_MAX 3
 
 /* As the manual page has them. */
 typedef enum Exit {
@@ -50,36 +45,6 @@ typedef struct Options {
 	bool install;
 	bool force;
 } Options;
-
-/* A file to write, and what it replaces. */
-typedef struct Output {
-	char *path;
-	const char *what; /* for people */
-	mode_t mode;
-	char text[2 * PEM_TEXT_MAX];
-	bool written;
-	char *old_text; /* NULL: there was none */
-	size_t old_size;
-	mode_t old_mode;
-} Output;
-
-typedef struct Outputs {
-	Output items[OUTPUTS_MAX];
-	size_t count;
-} Outputs;
-
-static void outputs_done(Outputs *outputs)
-{
-	for (size_t i = 0; i < outputs->count; i++) {
-		Output *output = &outputs->items[i];
-
-		free(output->path);
-		secret_free(output->old_text, output->old_size);
-	}
-	secret_erase(outputs, sizeof(*outputs));
-}
-
-#define _cleanup_outputs_ _cleanup_(outputs_done)
 
 static const char help[] =
 	"Usage: spale-keygen server [--install] [--out DIR] [--force]\n"
@@ -118,131 +83,18 @@ static void __attribute__((format(printf, 1, 2))) report(const char *format, ...
 	fputc('\n', stderr);
 }
 
-/* Adds DIRECTORY/NAME SUFFIX; its text is to be filled in. NULL: no memory. */
-static Output *outputs_add(Outputs *outputs, const char *directory, const char *name,
-			   const char *suffix)
+static void report_sentence(const char *sentence)
 {
-	Output *output = &outputs->items[outputs->count];
-	bool is_here = strcmp(directory, ".") == 0;
-
-	*output = (Output){.mode = 0600};
-	if (asprintf(&output->path, "%s%s%s%s", is_here ? "" : directory, is_here ? "" : "/", name,
-		     suffix) < 0) {
-		output->path = NULL;
-		return NULL;
-	}
-	outputs->count++;
-	return output;
+	report("%s", sentence);
 }
 
-static int add_private(Outputs *outputs, const char *directory, const char *name,
-		       const char *suffix, const Secret *key)
+static int write_all(KeyOutputs *outputs, bool force)
 {
-	Output *output = outputs_add(outputs, directory, name, suffix);
+	int r = key_outputs_write(outputs, force, report_sentence);
 
-	if (!output)
-		return -ENOMEM;
-	output->what = "private key: give it to nobody";
-	return pem_format_private(key, output->text);
-}
-
-static int add_public(Outputs *outputs, const char *directory, const char *name, const char *suffix,
-		      const PublicKey *key)
-{
-	Output *output = outputs_add(outputs, directory, name, suffix);
-
-	if (!output)
-		return -ENOMEM;
-	output->what = "public key";
-	output->mode = 0644;
-	return pem_format_public(key, output->text);
-}
-
-static int add_bundle(Outputs *outputs, const char *directory, const char *name, const char *suffix,
-		      const PublicKey *server, const Secret *client)
-{
-	Output *output = outputs_add(outputs, directory, name, suffix);
-	int r;
-
-	if (!output)
-		return -ENOMEM;
-	output->what = "key file for spale-send, with the private key: for this client only";
-	r = pem_format_public(server, output->text);
-	return r < 0 ? r : pem_format_private(client, output->text + strlen(output->text));
-}
-
-/* Says what is in the way; with FORCE, keeps it to put it back if need be. */
-static int outputs_check(Outputs *outputs, bool force)
-{
-	int result = 0;
-
-	for (size_t i = 0; i < outputs->count; i++) {
-		Output *output = &outputs->items[i];
-		struct stat st;
-		int r;
-
-		if (lstat(output->path, &st) < 0) {
-			if (errno == ENOENT)
-				continue;
-			result = -errno;
-			report("%s: %s", output->path, strerror(errno));
-		} else if (!force) {
-			result = -EEXIST;
-			report("%s exists: --force replaces it", output->path);
-		} else {
-			r = file_read(AT_FDCWD, output->path, FILE_SIZE_MAX, &output->old_text,
-				      &output->old_size);
-			if (r < 0) {
-				result = r;
-				report("%s cannot be replaced: %s", output->path, strerror(-r));
-			}
-			output->old_mode = st.st_mode & 07777;
-		}
-	}
-	return result;
-}
-
-/* As it was before. */
-static void outputs_undo(Outputs *outputs)
-{
-	for (size_t i = 0; i < outputs->count; i++) {
-		Output *output = &outputs->items[i];
-		int r = 0;
-
-		if (!output->written)
-			continue;
-		if (!output->old_text)
-			r = unlink(output->path) < 0 ? -errno : 0;
-		else
-			r = file_write(AT_FDCWD, output->path, output->old_text, output->old_size,
-				       output->old_mode, FILE_REPLACE | FILE_SYNC);
-		if (r < 0)
-			report("%s could not be put back: %s", output->path, strerror(-r));
-	}
-}
-
-/* All files, or none. */
-static int outputs_write(Outputs *outputs, bool force)
-{
-	int r = outputs_check(outputs, force);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < outputs->count; i++) {
-		Output *output = &outputs->items[i];
-
-		r = file_write(AT_FDCWD, output->path, output->text, strlen(output->text),
-			       output->mode, FILE_SYNC | (force ? FILE_REPLACE : 0));
-		if (r < 0) {
-			report("%s: %s", output->path, strerror(-r));
-			outputs_undo(outputs);
-			return r;
-		}
-		output->written = true;
-	}
-	for (size_t i = 0; i < outputs->count; i++)
+	for (size_t i = 0; r >= 0 && i < outputs->count; i++)
 		printf("wrote %s (%s)\n", outputs->items[i].path, outputs->items[i].what);
-	return 0;
+	return r;
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -255,12 +107,10 @@ static int make_directory(const char *path, mode_t mode)
 
 static int make_key(KeyPair *ret_pair)
 {
-	int r = pem_generate(&ret_pair->private_key);
+	int r = key_output_generate(ret_pair);
 
 	if (r < 0)
 		report("no random numbers: %s", strerror(-r));
-	else
-		ret_pair->public_key = hpke_public_key(&ret_pair->private_key);
 	return r;
 }
 
@@ -276,20 +126,22 @@ static Exit make_server(const Options *options)
 	const char *directory = options->install ? SPALE_CONFDIR
 				: options->out	 ? options->out
 						 : ".";
-	_cleanup_outputs_ Outputs outputs = {.count = 0};
+	_cleanup_key_outputs_ KeyOutputs outputs = {.count = 0};
 	_cleanup_key_pair_ KeyPair pair;
 	int r;
 
 	r = make_key(&pair);
 	if (r >= 0)
-		r = add_private(&outputs, directory, "server", ".key", &pair.private_key);
+		r = key_outputs_add_private(&outputs, directory, "server", ".key",
+					    &pair.private_key);
 	if (r >= 0)
-		r = add_public(&outputs, directory, "server",
-			       options->install ? ".key.pub" : ".pub", &pair.public_key);
+		r = key_outputs_add_public(&outputs, directory, "server",
+					   options->install ? ".key.pub" : ".pub",
+					   &pair.public_key);
 	if (r >= 0)
 		r = make_directory(directory, options->install ? 0755 : 0700);
 	if (r >= 0)
-		r = outputs_write(&outputs, options->force);
+		r = write_all(&outputs, options->force);
 	if (r < 0)
 		return failed(r);
 	if (options->install)
@@ -307,38 +159,24 @@ static Exit make_server(const Options *options)
 /* The server's public key for a bundle. */
 static int find_server_key(const Options *options, PublicKey *ret_key)
 {
-	const char *path = options->server_pub ? options->server_pub : SERVER_PUBLIC;
-	_cleanup_free_ char *error = NULL, *private_error = NULL;
-	_cleanup_key_pair_ KeyPair pair;
-	PublicKey key;
-	int r, private_r;
+	_cleanup_free_ char *error = NULL;
+	int r;
 
-	r = key_file_read_public(AT_FDCWD, path, &key, &error);
-	if (r < 0 && (options->server_pub || access(path, F_OK) == 0)) {
-		report("%s", error ? error : strerror(-r));
-		return r;
-	}
-	if (options->server_pub) {
-		*ret_key = key;
-		return 0;
-	}
-	private_r = key_file_read_private(SERVER_KEY, &pair, &private_error);
-	if (r < 0 && private_r < 0) {
+	if (options->server_pub)
+		r = key_file_read_public(AT_FDCWD, options->server_pub, ret_key, &error);
+	else
+		r = key_output_find_server(SERVER_PUBLIC, SERVER_KEY, ret_key, &error);
+	if (r < 0 && !options->server_pub && access(SERVER_PUBLIC, F_OK) < 0)
 		report("no public key of the server: give --server-pub FILE, or make one with "
 		       "'spale-keygen server --install' (%s)",
-		       private_error ? private_error : strerror(-private_r));
-		return private_r;
-	}
-	if (r == 0 && private_r == 0 && !secret_equal(&key, &pair.public_key, sizeof(key))) {
-		report("%s does not belong to %s: remove it, it can be derived", path, SERVER_KEY);
-		return -EKEYREJECTED;
-	}
-	*ret_key = r == 0 ? key : pair.public_key;
-	return 0;
+		       error ? error : strerror(-r));
+	else if (r < 0)
+		report("%s", error ? error : strerror(-r));
+	return r;
 }
 
 /* What there is to do with the files. */
-static void say_next(const Options *options, const Outputs *outputs)
+static void say_next(const Options *options, const KeyOutputs *outputs)
 {
 	const char *bundle = outputs->items[outputs->count - 1].path;
 
@@ -358,7 +196,7 @@ static void say_next(const Options *options, const Outputs *outputs)
 static Exit make_client(const Options *options)
 {
 	const char *directory = options->out ? options->out : ".";
-	_cleanup_outputs_ Outputs outputs = {.count = 0};
+	_cleanup_key_outputs_ KeyOutputs outputs = {.count = 0};
 	_cleanup_key_pair_ KeyPair pair;
 	const char *name = options->name;
 	bool bundle = options->bundle || options->install;
@@ -370,13 +208,15 @@ static Exit make_client(const Options *options)
 	if (r >= 0)
 		r = make_key(&pair);
 	if (r >= 0)
-		r = add_public(&outputs, options->install ? CLIENTS_DIRECTORY : directory, name,
-			       ".pem", &pair.public_key);
+		r = key_outputs_add_public(&outputs,
+					   options->install ? CLIENTS_DIRECTORY : directory, name,
+					   ".pem", &pair.public_key);
 	if (r >= 0 && !options->install)
-		r = add_private(&outputs, directory, name, ".key", &pair.private_key);
+		r = key_outputs_add_private(&outputs, directory, name, ".key", &pair.private_key);
 	if (r >= 0 && bundle)
-		r = add_bundle(&outputs, directory, name, options->install ? ".key" : ".bundle",
-			       &server, &pair.private_key);
+		r = key_outputs_add_bundle(&outputs, directory, name,
+					   options->install ? ".key" : ".bundle", &server,
+					   &pair.private_key);
 	if (r >= 0)
 		r = make_directory(directory, 0700);
 	if (r >= 0 && options->install)
@@ -384,7 +224,7 @@ static Exit make_client(const Options *options)
 	if (r >= 0 && options->install)
 		r = make_directory(CLIENTS_DIRECTORY, 0755);
 	if (r >= 0)
-		r = outputs_write(&outputs, options->force);
+		r = write_all(&outputs, options->force);
 	if (r < 0)
 		return failed(r);
 	say_next(options, &outputs);

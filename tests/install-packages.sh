@@ -5,7 +5,7 @@
 # nothing when all are there.
 set -euo pipefail
 
-build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libmnl-dev libsystemd-dev
+build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libmnl-dev libsystemd-dev
     linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)

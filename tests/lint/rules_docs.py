@@ -135,7 +135,7 @@ def _commands(text, program):
     for line in text.splitlines():
         match = re.match(r"\s*(?:[Uu]sage:|or:?)?\s*" + re.escape(program) + r"((?:\s+\S+)+)", line)
         for word in match.group(1).split() if match else []:
-            if not re.fullmatch(r"\(?[a-z]+(\|[a-z]+)*\)?", word):
+            if not re.fullmatch(r"\(?[a-z]+(-[a-z]+)*(\|[a-z]+)*\)?", word):
                 break
             words.update(word.strip("()").split("|"))
     return words

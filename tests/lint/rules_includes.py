@@ -16,7 +16,7 @@ LAYERS = {
     "daemon": ["util", "policy", "knock", "keys", "enforce"],
     "client": ["util", "knock", "keys"],
     "bus": ["util", "policy", "daemon"],
-    "ctl": ["util"],
+    "ctl": ["util", "keys"],
 }
 
 # The programs' own files: wiring, each for its own library.

@@ -97,6 +97,9 @@ def catalog(tree):
             yield f"{CATALOG}: has {explained.count(number)} entries for {name}, not one"
 
 
+# Not fields: variables of the environment that the programs read.
+ENVIRONMENT = {"SPALE_PAGER"}
+
 _FIELD = '#define SPALE_FIELD_WHO "SPALE_WHO" /* so */\n'
 _ROW = 'static const char *name = SPALE_FIELD_WHO;\n'
 
@@ -126,5 +129,5 @@ def fields(tree):
     for path in tree.paths("man/*.scd"):
         page = tree.files[path].replace("\\_", "_")
         for field in set(re.findall(r"\bSPALE_[A-Z]+\b|(?<=_)SPALE_[A-Z]+(?=_)", page)):
-            if field not in known.values():
+            if field not in known.values() and field not in ENVIRONMENT:
                 yield f"{path}: {field} is no field of {IDS}"

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* A grant by hand: what the verbs grant and setup have in common. */
+#pragma once
+
+#include "ctl/bus.h"
+
+typedef struct GrantOrder {
+	const char *source;		/* address or prefix */
+	const PortList *ports;		/* empty: every protected port */
+	uint64_t idle, grace, lifetime; /* seconds; 0: the configuration's */
+	const char *interface;		/* of a link-local source; NULL: none */
+	bool permanent;
+} GrantOrder;
+
+/* Adds it; RECORD gets id, object and source. */
+ExitCode grant_add(sd_bus *bus, const GrantOrder *order, Record *record);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "ctl/text.h"
+#include "util/cleanup.h"
+
+static void json_putp(json_object **object)
+{
+	json_object_put(*object);
+}
+
+#define _cleanup_json_ _cleanup_(json_putp)
+
+static json_object *from_ports(const PortList *ports)
+{
+	_cleanup_json_ json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	port_list_foreach (range, ports) {
+		char text[PORT_RANGE_TEXT_MAX];
+		json_object *item = json_object_new_string(port_range_format(range, text));
+
+		if (!item || json_object_array_add(array, item) < 0) {
+			json_object_put(item);
+			return NULL;
+		}
+	}
+	return TAKE_PTR(array);
+}
+
+static json_object *from_list(const Value *value)
+{
+	_cleanup_json_ json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array && i < value->list.count; i++) {
+		json_object *item = json_object_new_string(value->list.items[i].text);
+
+		if (!item || json_object_array_add(array, item) < 0) {
+			json_object_put(item);
+			return NULL;
+		}
+	}
+	return TAKE_PTR(array);
+}
+
+static json_object *from_numbers(const Value *value)
+{
+	_cleanup_json_ json_object *object = json_object_new_object();
+
+	for (size_t i = 0; object && i < value->list.count; i++) {
+		json_object *item = json_object_new_uint64(value->list.items[i].number);
+
+		if (!item || json_object_object_add(object, value->list.items[i].text, item) < 0) {
+			json_object_put(item);
+			return NULL;
+		}
+	}
+	return TAKE_PTR(object);
+}
+
+/* 0 or -ENOMEM; *RET is NULL for what JSON calls null. */
+static int from_value(const Value *value, json_object **ret)
+{
+	char text[TEXT_TIME_MAX];
+	json_object *object = NULL;
+
+	switch (value->kind) {
+	case VALUE_NONE:
+		*ret = NULL;
+		return 0;
+	case VALUE_TEXT:
+		object = json_object_new_string(value->text);
+		break;
+	case VALUE_NUMBER:
+		object = json_object_new_uint64(value->number);
+		break;
+	case VALUE_BOOL:
+		object = json_object_new_boolean(value->boolean);
+		break;
+	case VALUE_TIME:
+		if (value->number == 0) {
+			*ret = NULL;
+			return 0;
+		}
+		object = json_object_new_string(text_rfc3339(value->number, text));
+		break;
+	case VALUE_DURATION:
+		object = value->number == TEXT_INFINITY ? json_object_new_string("infinity")
+							: json_object_new_uint64(value->number);
+		break;
+	case VALUE_PORTS:
+		object = from_ports(&value->ports);
+		break;
+	case VALUE_LIST:
+		object = from_list(value);
+		break;
+	case VALUE_NUMBERS:
+		object = from_numbers(value);
+		break;
+	}
+	*ret = object;
+	return object ? 0 : -ENOMEM;
+}
+
+char *json_format(const Record *record, bool pretty)
+{
+	_cleanup_json_ json_object *object = json_object_new_object();
+	int style = JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *text;
+
+	style |= pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : 0;
+	for (size_t i = 0; object && i < record->count; i++) {
+		json_object *item;
+
+		if (from_value(&record->fields[i].value, &item) < 0)
+			return NULL;
+		if (json_object_object_add(object, record->fields[i].name, item) < 0) {
+			json_object_put(item);
+			return NULL;
+		}
+	}
+	text = object ? json_object_to_json_string_ext(object, style) : NULL;
+	return text ? strdup(text) : NULL;
+}
+
+int json_print_list(FILE *f, const RecordList *list)
+{
+	fputs("[", f);
+	for (size_t i = 0; i < list->count; i++) {
+		_cleanup_free_ char *text = json_format(list->records[i], false);
+
+		if (!text)
+			return -ENOMEM;
+		fprintf(f, "%s\n%s", i ? "," : "", text);
+	}
+	fputs(list->count ? "\n]\n" : "]\n", f);
+	return 0;
+}

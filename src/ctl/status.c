@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "ctl/objects.h"
+#include "ctl/verbs.h"
+
+/* What the packets' reasons and the knocks' refusals come to. */
+static const Column status_columns[] = {
+	{"State", "state", COLUMN_GOOD_BAD},
+	{"Version", "version", 0},
+	{"Mode", "mode", 0},
+	{"Interfaces", "interfaces", 0},
+	{"Not covered", "uncovered_interfaces", 0},
+	{"Protected ports", "protected_ports", 0},
+	{"Knock ports", "knock_ports", 0},
+	{"Trial ends", "trial_until", COLUMN_ABSOLUTE},
+	{"Grants", "grant_count", 0},
+	{"Clients", "client_count", 0},
+	{"Knocks accepted", "knocks_accepted", 0},
+	{"Knocks refused", "knocks_refused_count", 0},
+	{"Idle, by default", "default_idle", 0},
+	{"Grace, by default", "default_grace", 0},
+	{"Longest lifetime", "max_lifetime", 0},
+	{"Nftables", "nftables_state", COLUMN_GOOD_BAD},
+	{"Problem", "problem", 0},
+};
+
+/* Names of the interfaces instead of their objects. */
+static int name_interfaces(Record *record)
+{
+	const Value *paths = record_get(record, "interfaces");
+	Value names = {.kind = VALUE_LIST};
+	int r = 0;
+
+	for (size_t i = 0; paths->kind == VALUE_LIST && i < paths->list.count && r >= 0; i++) {
+		_cleanup_free_ char *name = NULL;
+
+		r = sd_bus_path_decode(paths->list.items[i].text, SPALE_BUS_INTERFACE_PREFIX,
+				       &name);
+		if (r >= 0)
+			r = value_add_item(&names, r > 0 ? name : paths->list.items[i].text, 0);
+	}
+	if (r < 0) {
+		value_done(&names);
+		return r;
+	}
+	return record_set(record, "interfaces", names);
+}
+
+/* What follows from several properties. */
+static int add_conclusions(Record *record)
+{
+	const Value *log_only = record_get(record, "log_only");
+	const Value *trial = record_get(record, "trial_until");
+	const Value *failed = record_get(record, "reload_failed");
+	const char *state = log_only->kind == VALUE_BOOL && log_only->boolean
+				    ? "log-only: drops nothing"
+			    : trial->kind == VALUE_TIME && trial->number
+				    ? "trial: enforcing, until 'spalectl confirm' or the end"
+				    : "enforcing";
+	uint64_t refused = value_sum(record_get(record, "knocks_refused"));
+	int r = record_set_text(record, "state", state);
+
+	if (r >= 0)
+		r = record_set_number(record, "knocks_refused_count", refused);
+	if (r >= 0 && failed->kind == VALUE_BOOL && failed->boolean)
+		r = record_set_text(record, "problem",
+				    "the last reload failed: 'journalctl -u spaled' says why");
+	return r < 0 ? r : name_interfaces(record);
+}
+
+/* What is zero or empty most of the time is not worth a line. */
+static int drop_nothings(Record *record)
+{
+	static const char *const fields[] = {"uncovered_interfaces", "trial_until"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const Value *value = record_get(record, fields[i]);
+		int r = 0;
+
+		if ((value->kind == VALUE_LIST && value->list.count == 0) ||
+		    (value->kind == VALUE_TIME && value->number == 0))
+			r = record_set(record, fields[i], (Value){0});
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+ExitCode verb_status(const Options *options)
+{
+	_cleanup_bus_ sd_bus *bus = NULL;
+	_cleanup_record_ Record record = {0};
+	ExitCode code;
+	int r;
+
+	code = bus_open(options->ask, &bus);
+	if (code == EXIT_CODE_DONE)
+		code = objects_manager(bus, &record);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	r = add_conclusions(&record);
+	if (r >= 0 && !options->output.json)
+		r = drop_nothings(&record);
+	if (r < 0)
+		return bus_filled(r);
+	r = output_record(&options->output, status_columns, ARRAY_SIZE(status_columns), &record);
+	return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+}
+
+/* A row for each reason. */
+static int add_rows(RecordList *list, const char *kind, const Value *numbers)
+{
+	for (size_t i = 0; numbers->kind == VALUE_NUMBERS && i < numbers->list.count; i++) {
+		_cleanup_record_ Record row = {0};
+		int r = record_set_text(&row, "kind", kind);
+
+		if (r >= 0)
+			r = record_set_text(&row, "reason", numbers->list.items[i].text);
+		if (r >= 0)
+			r = record_set_number(&row, "count", numbers->list.items[i].number);
+		if (r >= 0)
+			r = record_list_add(list, &row);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Those of one interface, or of all. */
+static ExitCode read_counters(sd_bus *bus, const char *interface, RecordList *list)
+{
+	_cleanup_record_ Record record = {0};
+	ExitCode code;
+	int r;
+
+	code = interface ? objects_interface(bus, interface, &record)
+			 : objects_manager(bus, &record);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	r = add_rows(list, "packets", record_get(&record, "counters"));
+	if (r >= 0)
+		r = add_rows(list, "would-drop", record_get(&record, "would_drop"));
+	if (r >= 0 && !interface) {
+		Value accepted = {.kind = VALUE_NUMBERS};
+
+		r = value_add_item(&accepted, "accepted",
+				   record_get(&record, "knocks_accepted")->number);
+		if (r >= 0)
+			r = add_rows(list, "knocks", &accepted);
+		value_done(&accepted);
+	}
+	if (r >= 0)
+		r = add_rows(list, "knocks", record_get(&record, "knocks_refused"));
+	return bus_filled(r);
+}
+
+ExitCode verb_counters(const Options *options)
+{
+	static const Column columns[] = {
+		{"OF", "kind", 0}, {"REASON", "reason", 0}, {"COUNT", "count", COLUMN_RIGHT}};
+	_cleanup_record_list_ RecordList list = {0};
+	_cleanup_bus_ sd_bus *bus = NULL;
+	ExitCode code = bus_open(options->ask, &bus);
+
+	if (code == EXIT_CODE_DONE)
+		code = read_counters(bus, options->values[OPTION_INTERFACE], &list);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	return output_list(&options->output, columns, ARRAY_SIZE(columns), &list, "counters") < 0
+		       ? EXIT_CODE_FAILED
+		       : EXIT_CODE_DONE;
+}
