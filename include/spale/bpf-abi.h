@@ -134,6 +134,21 @@ struct spale_grant {
 
 /* ---- what outlives the daemon ------------------------------------------------------------ */
 
+/* Whose a grant is. */
+enum spale_origin {
+	SPALE_ORIGIN_KNOCK,
+	SPALE_ORIGIN_ADMINISTRATOR,
+	SPALE_ORIGIN_ALWAYS, /* an administrator's, kept for good */
+};
+
+struct spale_port_range {
+	__u16 protocol; /* IPPROTO_* */
+	__u16 first, last;
+};
+
+/* Ranges of ports that a grant can be limited to. */
+#define SPALE_OWNER_RANGES 16
+
 /*
  * Map "owners": number of a grant (__u64) -> whose it is, so that a new daemon can make its grant
  * table anew. The packet path has nothing to do with it.
@@ -141,11 +156,17 @@ struct spale_grant {
 struct spale_owner {
 	__u8 client_key[32];
 	char client[72];  /* name, with NULs to the end */
-	__u8 address[16]; /* where the last knock came from */
+	__u8 address[16]; /* where the last knock came from, or the source that was named */
 	__u64 created_mono_ns;
 	__s64 renewed_mono_ns; /* last knock */
-	__u32 ifindex;	       /* 0: any interface */
-	__u32 zero;
+	__u64 idle_ns;	       /* these three: of an administrator's grant */
+	__u64 grace_ns;
+	__u64 lifetime_ns;
+	__u32 ifindex;	    /* 0: any interface */
+	__u8 origin;	    /* enum spale_origin */
+	__u8 prefix_length; /* of the source: address is masked to it, in an administrator's */
+	__u16 ranges_used;  /* 0: whatever ports may be opened */
+	struct spale_port_range ranges[SPALE_OWNER_RANGES];
 };
 
 #define SPALE_OWNERS_MAX 131072
@@ -344,7 +365,9 @@ _Static_assert(sizeof(struct spale_mask) == 24, "spale_mask");
 _Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16, "spale_settings");
 _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
 _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
-_Static_assert(sizeof(struct spale_owner) == 144, "spale_owner");
+_Static_assert(sizeof(struct spale_port_range) == 6, "spale_port_range");
+_Static_assert(sizeof(struct spale_owner) == 264, "spale_owner");
+_Static_assert(__builtin_offsetof(struct spale_owner, ranges) == 168, "spale_owner.ranges");
 _Static_assert(sizeof(struct spale_accepted_key) == 56, "spale_accepted_key");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");

@@ -10,21 +10,51 @@
 
 _Static_assert(CLIENT_NAME_MAX < sizeof(((struct spale_owner *)0)->client), "room for a name");
 
+_Static_assert((int)GRANT_ORIGIN_KNOCK == SPALE_ORIGIN_KNOCK &&
+		       (int)GRANT_ORIGIN_ADMINISTRATOR == SPALE_ORIGIN_ADMINISTRATOR &&
+		       (int)GRANT_ORIGIN_ALWAYS == SPALE_ORIGIN_ALWAYS,
+	       "one order of origins");
+
+/* Fills in the ports that GRANT is limited to. Returns 0 or -E2BIG. */
+static int note_asked(const Grant *grant, struct spale_owner *owner)
+{
+	if (!grant->has_asked)
+		return 0;
+	if (grant->asked.count > SPALE_OWNER_RANGES)
+		return -E2BIG;
+	port_list_foreach (range, &grant->asked)
+		owner->ranges[owner->ranges_used++] =
+			(struct spale_port_range){range->protocol, range->first, range->last};
+	return 0;
+}
+
 void heritage_note(Enforcer *enforcer, const Grant *grant)
 {
 	struct spale_owner owner = {
 		.created_mono_ns = grant->created_mono_ns,
 		.renewed_mono_ns = grant->renewed_mono_ns,
+		.idle_ns = grant->idle_ns,
+		.grace_ns = grant->grace_ns,
+		.lifetime_ns = grant->lifetime_ns,
 		.ifindex = grant->ifindex,
+		.origin = (uint8_t)grant->origin,
+		.prefix_length = grant->source.length,
 	};
+	const char *problem = NULL;
 
 	memcpy(owner.client_key, grant->key.bytes, sizeof(owner.client_key));
 	memcpy(owner.client, grant->client, strlen(grant->client));
 	memcpy(owner.address, grant->address.bytes, sizeof(owner.address));
-	if (enforcer_record_put(enforcer, ENFORCER_OWNERS, &grant->id, &owner) < 0)
-		journal_line(LOG_LEVEL_WARNING,
-			     "grant %" PRIu64 " will not outlive this spaled: %s", grant->id,
-			     enforcer_error(enforcer));
+	if (note_asked(grant, &owner) < 0)
+		problem = "its ports are too many ranges";
+	else if (enforcer_record_put(enforcer, ENFORCER_OWNERS, &grant->id, &owner) < 0)
+		problem = enforcer_error(enforcer);
+	if (!problem)
+		return;
+	journal_line(LOG_LEVEL_WARNING, "grant %" PRIu64 " will not outlive this spaled: %s",
+		     grant->id, problem);
+	/* An older record would say more than there is now. */
+	heritage_forget(enforcer, grant->id);
 }
 
 void heritage_forget(Enforcer *enforcer, uint64_t id)
@@ -81,31 +111,99 @@ static int compare(const void *a, const void *b)
 	return first->id < second->id ? -1 : first->id > second->id;
 }
 
-/* Puts one grant back. Returns 0, why not (a Refusal) or a negative errno. */
-static int restore(const Heir *heir, const Legacy *legacy, const Address *address)
+/* The ports that a grant is limited to. Returns 0 or a negative errno. */
+static int read_asked(const struct spale_owner *owner, PortList *ret_asked)
 {
-	_cleanup_decision_ Decision decision = {0};
-	const GrantOrigin origin = {legacy->id, legacy->owner.created_mono_ns,
-				    legacy->owner.renewed_mono_ns};
-	const Request request = {
-		.source = *address,
-		.ifindex = legacy->owner.ifindex,
+	_cleanup_port_list_ PortList asked = PORT_LIST_NULL;
+	int r;
+
+	if (owner->ranges_used > SPALE_OWNER_RANGES)
+		return -EBADMSG;
+	for (size_t i = 0; i < owner->ranges_used; i++) {
+		const struct spale_port_range *range = &owner->ranges[i];
+
+		r = port_list_add(&asked,
+				  (PortRange){(uint8_t)range->protocol, range->first, range->last});
+		if (r < 0)
+			return r;
+	}
+	*ret_asked = asked;
+	asked = PORT_LIST_NULL;
+	return 0;
+}
+
+/* What an administrator's grant may be now. Returns 0, why not (a Refusal) or a negative errno. */
+static int decide_administrator(const Heir *heir, const struct spale_owner *owner, PortList *asked,
+				Decision *ret_decision)
+{
+	Decision decision = {
+		.origin = (GrantOrigin)owner->origin,
+		.source.length = owner->prefix_length,
+		.ifindex = owner->ifindex,
+		.has_asked = asked->count > 0,
+		.idle_ns = owner->idle_ns,
+		.grace_ns = owner->grace_ns,
+		.lifetime_ns = owner->lifetime_ns,
+	};
+	int r;
+
+	if (owner->origin > SPALE_ORIGIN_ALWAYS || owner->prefix_length > 128)
+		return -EBADMSG;
+	memcpy(decision.address.bytes, owner->address, sizeof(decision.address.bytes));
+	decision.source.address = address_mask(&decision.address, owner->prefix_length);
+	r = decide_ports(heir->config, asked->count > 0 ? asked : NULL, &decision.ports);
+	if (r != REFUSAL_NONE)
+		return r;
+	decision.asked = *asked;
+	*asked = PORT_LIST_NULL;
+	*ret_decision = decision;
+	return 0;
+}
+
+/* What a client's grant may be now; *RET_CLIENT is that client. Same returns. */
+static int decide_knock(const Heir *heir, const struct spale_owner *owner, const PortList *asked,
+			const Client **ret_client, Decision *ret_decision)
+{
+	Request request = {
+		.ifindex = owner->ifindex,
+		.ports = asked->count > 0 ? asked : NULL,
 		.now_real_usec = heir->now_real_usec,
 	};
 	const Client *client;
 	PublicKey key;
 	int r;
 
-	memcpy(key.bytes, legacy->owner.client_key, sizeof(key.bytes));
+	memcpy(request.source.bytes, owner->address, sizeof(request.source.bytes));
+	memcpy(key.bytes, owner->client_key, sizeof(key.bytes));
 	client = client_set_by_key(heir->clients, &key);
-	if (!client || strcmp(client->name, legacy->owner.client) != 0)
+	if (!client || strcmp(client->name, owner->client) != 0)
 		return REFUSAL_UNKNOWN_CLIENT;
 	r = (int)decide_client(client, heir->now_real_usec);
 	if (r == REFUSAL_NONE)
-		r = decide(heir->config, client, &request, &decision);
+		r = decide(heir->config, client, &request, ret_decision);
 	if (r == REFUSAL_NONE)
-		r = grant_table_restore(heir->grants, client, &decision, &origin);
+		*ret_client = client;
 	return r;
+}
+
+/* Puts one grant back. Returns 0, why not (a Refusal) or a negative errno. */
+static int restore(const Heir *heir, const Legacy *legacy)
+{
+	_cleanup_decision_ Decision decision = {0};
+	_cleanup_port_list_ PortList asked = PORT_LIST_NULL;
+	const struct spale_owner *owner = &legacy->owner;
+	const GrantPast past = {legacy->id, owner->created_mono_ns, owner->renewed_mono_ns};
+	const Client *client = NULL;
+	int r;
+
+	r = read_asked(owner, &asked);
+	if (r < 0)
+		return r;
+	if (owner->origin == SPALE_ORIGIN_KNOCK)
+		r = decide_knock(heir, owner, &asked, &client, &decision);
+	else
+		r = decide_administrator(heir, owner, &asked, &decision);
+	return r == REFUSAL_NONE ? grant_table_restore(heir->grants, client, &decision, &past) : r;
 }
 
 /* The kernel may know of later packets of the restored GRANT. */
@@ -116,15 +214,19 @@ static void complete(const Heir *heir, const Grant *grant)
 	projection_pull_last(&projection, heir->grants, grant);
 }
 
-static void give_up(const Heir *heir, const Legacy *legacy, const Address *address, int why)
+static void give_up(const Heir *heir, const Legacy *legacy, int why)
 {
 	Grant gone = {
 		.id = legacy->id,
-		.source = {*address, 128},
-		.address = *address,
+		.origin = (GrantOrigin)legacy->owner.origin,
+		.source.length = 128,
 		.ifindex = legacy->owner.ifindex,
 	};
 
+	memcpy(gone.address.bytes, legacy->owner.address, sizeof(gone.address.bytes));
+	gone.source.address = gone.address;
+	if (gone.origin != GRANT_ORIGIN_KNOCK && legacy->owner.prefix_length <= 128)
+		gone.source.length = legacy->owner.prefix_length;
 	memcpy(gone.client, legacy->owner.client, sizeof(gone.client));
 	announce_grant_gone(heir->announcer, &gone, GRANT_REVOKED,
 			    refusal_name(why < 0 ? REFUSAL_LIMIT : (Refusal)why),
@@ -153,14 +255,11 @@ int heritage_take(const Heir *heir)
 	if (legacies.count > 0)
 		qsort(legacies.items, legacies.count, sizeof(*legacies.items), compare);
 	for (size_t i = 0; i < legacies.count; i++) {
-		Address address;
-
-		memcpy(address.bytes, legacies.items[i].owner.address, sizeof(address.bytes));
-		r = restore(heir, &legacies.items[i], &address);
+		r = restore(heir, &legacies.items[i]);
 		if (r == REFUSAL_NONE)
 			complete(heir, grant_table_by_id(heir->grants, legacies.items[i].id));
 		else
-			give_up(heir, &legacies.items[i], &address, r);
+			give_up(heir, &legacies.items[i], r);
 	}
 	r = grant_table_project(heir->grants, &wanted);
 	if (r < 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "enforce/grant-map.h"
 #include "enforce/instances.h"
 #include "enforce/kernel-policy.h"
 #include "enforce/key-set.h"
@@ -23,14 +24,14 @@ typedef struct EbpfEnforcer {
 	Enforcer base;
 	ProgramMaps *program_maps;
 	PolicyMaps maps;
-	int grants, clients;
+	GrantMap grants;
+	int clients;
 	int records[2]; /* by EnforcerRecords */
 	struct ring_buffer *knocks;
 	int changes_fd; /* of interfaces */
 
 	KernelPolicy *policy; /* in force */
 	KeySet client_keys;   /* in force */
-	PrefixUse use;
 	Instances instances;
 	struct ring_buffer *events;
 
@@ -53,7 +54,7 @@ static int ebpf_set_policy(Enforcer *enforcer, const Config *config)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
 	_cleanup_kernel_policy_ KernelPolicy *policy = NULL;
-	int error = kernel_policy_make(enforcer, config, &ebpf->use, &policy);
+	int error = kernel_policy_make(enforcer, config, &ebpf->grants.use, &policy);
 
 	if (error < 0)
 		return error;
@@ -104,158 +105,24 @@ static int ebpf_set_clients(Enforcer *enforcer, const ClientSet *clients)
 
 /* ---- grants ------------------------------------------------------------------------------ */
 
-/* An entry as it was before a change. */
-typedef struct Undo {
-	bool existed;
-	struct spale_grant value;
-} Undo;
-
-static uint32_t *use_of(EbpfEnforcer *ebpf, const struct spale_grant_key *key)
-{
-	return &ebpf->use.entries[kernel_policy_family(key)][key->prefix_length];
-}
-
-static int get_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key, Undo *ret_entry)
-{
-	*ret_entry = (Undo){0};
-	if (bpf_map_lookup_elem(ebpf->grants, key, &ret_entry->value) == 0)
-		ret_entry->existed = true;
-	else if (errno != ENOENT)
-		return -errno;
-	return 0;
-}
-
-/*
- * Writes an entry over BEFORE. The kernel may have noted a packet since VALUE was made: time does
- * not go back. (A packet noted between our reading and writing is lost; the next one, at most
- * SPALE_LAST_STEP_NS later, is noted again.)
- */
-static int put_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key,
-		     const struct spale_grant *value, const Undo *before)
-{
-	struct spale_grant grant = *value;
-
-	if (before->existed && grant.last_mono_ns < before->value.last_mono_ns)
-		grant.last_mono_ns = before->value.last_mono_ns;
-	if (bpf_map_update_elem(ebpf->grants, key, &grant, BPF_ANY) < 0)
-		return -errno;
-	*use_of(ebpf, key) += !before->existed;
-	return 0;
-}
-
-static int delete_entry(EbpfEnforcer *ebpf, const struct spale_grant_key *key, const Undo *before)
-{
-	if (bpf_map_delete_elem(ebpf->grants, key) < 0 && errno != ENOENT)
-		return -errno;
-	*use_of(ebpf, key) -= before->existed;
-	return 0;
-}
-
-static int apply_one(EbpfEnforcer *ebpf, const EntryChange *change, Undo *ret_undo)
-{
-	int error = get_entry(ebpf, &change->key, ret_undo);
-
-	if (error < 0)
-		return error;
-	return change->put ? put_entry(ebpf, &change->key, &change->value, ret_undo)
-			   : delete_entry(ebpf, &change->key, ret_undo);
-}
-
-static void take_back(EbpfEnforcer *ebpf, const EntryChange *change, const Undo *undo)
-{
-	Undo now;
-
-	if (get_entry(ebpf, &change->key, &now) < 0)
-		now = (Undo){.existed = change->put};
-	if (undo->existed)
-		put_entry(ebpf, &change->key, &undo->value, &now);
-	else
-		delete_entry(ebpf, &change->key, &now);
-}
-
-/* A mask that no grant needs any more costs a lookup for each denied packet. */
-static void drop_unused_masks(EbpfEnforcer *ebpf)
-{
-	const __u32 zero = 0;
-	struct spale_settings settings = kernel_policy_settings(ebpf->policy, &ebpf->use);
-
-	if (memcmp(&settings, &ebpf->policy->settings, sizeof(settings)) != 0 &&
-	    bpf_map_update_elem(ebpf->maps.settings, &zero, &settings, BPF_ANY) == 0)
-		ebpf->policy->settings = settings;
-}
-
 static int ebpf_apply(Enforcer *enforcer, const EntryChanges *changes)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-	_cleanup_free_ Undo *undo = NULL;
 
-	if (changes->count == 0)
-		return 0;
-	for (size_t i = 0; i < changes->count; i++) {
-		const EntryChange *change = &changes->items[i];
-
-		if (change->key.prefix_length > 128 ||
-		    (change->put && !kernel_policy_has_mask(ebpf->policy, &change->key)))
-			return enforcer_fail(enforcer, -EINVAL,
-					     "no grant can have a prefix of %u bits: the policy "
-					     "in force has other lengths",
-					     change->key.prefix_length);
-	}
-	undo = calloc(changes->count, sizeof(*undo));
-	if (!undo)
-		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
-
-	for (size_t i = 0; i < changes->count; i++) {
-		int error = apply_one(ebpf, &changes->items[i], &undo[i]);
-
-		if (error == 0)
-			continue;
-		while (i-- > 0)
-			take_back(ebpf, &changes->items[i], &undo[i]);
-		if (error == -E2BIG || error == -ENOSPC)
-			return enforcer_fail(enforcer, error,
-					     "the kernel's table of %d grants is full",
-					     SPALE_GRANTS_MAX);
-		return enforcer_fail(enforcer, error, "the kernel does not take the grant: %s",
-				     strerror(-error));
-	}
-	drop_unused_masks(ebpf);
-	return 0;
-}
-
-static int delete_key(EbpfEnforcer *ebpf, const struct spale_grant_key *key)
-{
-	Undo before;
-	int error = get_entry(ebpf, key, &before);
-
-	return error < 0 ? error : delete_entry(ebpf, key, &before);
+	return grant_map_apply(&ebpf->grants, ebpf->policy, changes);
 }
 
 static int ebpf_sync(Enforcer *enforcer, const EntryChanges *wanted)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-	_cleanup_key_set_ KeySet there = {.key_size = sizeof(struct spale_grant_key)};
-	_cleanup_key_set_ KeySet keys = {.key_size = sizeof(struct spale_grant_key)};
-	int error = ebpf_apply(enforcer, wanted);
 
-	if (error < 0)
-		return error;
-	error = key_set_read(ebpf->grants, &there);
-	for (size_t i = 0; error == 0 && i < wanted->count; i++)
-		error = key_set_add(&keys, &wanted->items[i].key);
-	key_set_sort(&keys);
-	for (size_t i = 0; error == 0 && i < there.count; i++) {
-		const void *key = there.keys + i * there.key_size;
+	return grant_map_sync(&ebpf->grants, ebpf->policy, wanted);
+}
 
-		if (!key_set_has(&keys, key))
-			error = delete_key(ebpf, key);
-	}
-	if (error < 0)
-		return enforcer_fail(enforcer, error,
-				     "cannot clear up the grants in the kernel: %s",
-				     strerror(-error));
-	drop_unused_masks(ebpf);
-	return 0;
+static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
+			  uint64_t *ret_mono_ns)
+{
+	return grant_map_last_seen(&ebpf_of(enforcer)->grants, key, ret_mono_ns);
 }
 
 /* ---- records ----------------------------------------------------------------------------- */
@@ -277,22 +144,7 @@ static int ebpf_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRec
 	return records_walk(enforcer, ebpf_of(enforcer)->records[records], callback, userdata);
 }
 
-/* ---- times ------------------------------------------------------------------------------- */
-
-static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
-			  uint64_t *ret_mono_ns)
-{
-	Undo entry;
-	int error = get_entry(ebpf_of(enforcer), key, &entry);
-
-	if (error < 0)
-		return enforcer_fail(enforcer, error, "cannot read a grant from the kernel: %s",
-				     strerror(-error));
-	if (!entry.existed)
-		return enforcer_fail(enforcer, -ENOENT, "the kernel has no such grant");
-	*ret_mono_ns = entry.value.last_mono_ns;
-	return 0;
-}
+/* ---- conversations ------------------------------------------------------------------------ */
 
 static int ebpf_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
 {
@@ -470,7 +322,7 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"allow4", &ebpf->maps.allow4},
 		{"allow6", &ebpf->maps.allow6},
 		{"knock_addrs", &ebpf->maps.knock_addresses},
-		{"grants", &ebpf->grants},
+		{"grants", &ebpf->grants.fd},
 		{"clients", &ebpf->clients},
 		{"owners", &ebpf->records[ENFORCER_OWNERS]},
 		{"accepted", &ebpf->records[ENFORCER_ACCEPTED]},
@@ -486,6 +338,9 @@ static int open_maps(EbpfEnforcer *ebpf)
 					     "the eBPF programs have no map \"%s\"",
 					     wanted[i].name);
 	}
+
+	ebpf->grants.report = &ebpf->base;
+	ebpf->grants.settings = ebpf->maps.settings;
 
 	void *ports = mmap(NULL, sizeof(*ebpf->maps.ports), PROT_READ | PROT_WRITE, MAP_SHARED,
 			   program_maps_fd(ebpf->program_maps, "ports"), 0);
@@ -518,7 +373,6 @@ static int watch_interfaces(EbpfEnforcer *ebpf)
 /* Learns what an earlier daemon put into the maps. */
 static int read_maps(EbpfEnforcer *ebpf)
 {
-	_cleanup_key_set_ KeySet grants = {.key_size = sizeof(struct spale_grant_key)};
 	KernelPolicy *policy = NULL;
 	int error = kernel_policy_read(&ebpf->maps, &policy);
 
@@ -528,17 +382,10 @@ static int read_maps(EbpfEnforcer *ebpf)
 		error = key_set_read(ebpf->clients, &ebpf->client_keys);
 	}
 	if (error == 0)
-		error = key_set_read(ebpf->grants, &grants);
+		error = grant_map_read(&ebpf->grants);
 	if (error < 0)
 		return enforcer_fail(&ebpf->base, error, "cannot read what is in force: %s",
 				     strerror(-error));
-	for (size_t i = 0; i < grants.count; i++) {
-		const struct spale_grant_key *key =
-			(const void *)(grants.keys + i * grants.key_size);
-
-		if (key->prefix_length <= 128)
-			(*use_of(ebpf, key))++;
-	}
 	return 0;
 }
 

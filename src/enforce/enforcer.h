@@ -137,7 +137,8 @@ int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);
 
 /*
  * Applies changes to grant entries in their order. On failure what was put is taken back. An entry
- * that is put over an old one keeps the later time of a last packet.
+ * that is put over an old one keeps the later time of a last packet. -E2BIG: more than two prefix
+ * lengths in a family would be in use; -ENOSPC: SPALE_GRANTS_MAX.
  */
 int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
 

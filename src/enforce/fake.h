@@ -21,7 +21,7 @@ typedef struct FakeEnforcer {
 	struct FakeRecord {
 		EnforcerRecords records;
 		uint8_t key[64];
-		uint8_t value[160];
+		uint8_t value[sizeof(struct spale_owner)];
 	} * kept;
 	size_t kept_count;
 	int fail_with; /* negative errno that the next call returns, then 0 again */

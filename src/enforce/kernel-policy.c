@@ -170,6 +170,22 @@ struct spale_settings kernel_policy_settings(const KernelPolicy *policy, const P
 	return settings;
 }
 
+int kernel_policy_add_masks(const KernelPolicy *policy, const PrefixUse *use,
+			    struct spale_settings *ret_settings)
+{
+	struct spale_settings settings = policy->settings;
+
+	for (size_t family = 0; family < SPALE_FAMILIES; family++) {
+		int error = make_masks(settings.masks[family], policy->prefix_lengths[family],
+				       use->entries[family]);
+
+		if (error < 0)
+			return error;
+	}
+	*ret_settings = settings;
+	return 0;
+}
+
 bool kernel_policy_has_mask(const KernelPolicy *policy, const struct spale_grant_key *key)
 {
 	const struct spale_mask *masks = policy->settings.masks[kernel_policy_family(key)];

@@ -56,6 +56,13 @@ int kernel_policy_read(const PolicyMaps *maps, KernelPolicy **ret_policy);
 struct spale_settings kernel_policy_settings(const KernelPolicy *policy, const PrefixUse *use);
 
 /*
+ * The same with masks for all of USE, which is to be: -EBUSY where they are too many. *RET_SETTINGS
+ * is untouched then.
+ */
+int kernel_policy_add_masks(const KernelPolicy *policy, const PrefixUse *use,
+			    struct spale_settings *ret_settings);
+
+/*
  * Leads the maps from one policy to another. A port that both protect is protected at every moment,
  * a prefix that both allow is allowed. Having failed half-way, the way back is the same call
  * with FROM and TO exchanged. Returns 0 or a negative errno.

@@ -6,6 +6,7 @@
 void decision_done(Decision *decision)
 {
 	port_list_done(&decision->ports);
+	port_list_done(&decision->asked);
 }
 
 Refusal decide_client(const Client *client, uint64_t now_real_usec)
@@ -49,6 +50,30 @@ static int filter_ports(const Config *config, const Client *client, const PortLi
 	return 0;
 }
 
+static Refusal judge_count(const PortList *ports)
+{
+	if (ports->count == 0)
+		return REFUSAL_NO_PORTS;
+	return port_list_ports(ports) > GRANT_PORTS_MAX ? REFUSAL_TOO_MANY_PORTS : REFUSAL_NONE;
+}
+
+int decide_ports(const Config *config, const PortList *asked, PortList *ret_ports)
+{
+	static const Client anybody = {.enabled = true};
+	_cleanup_port_list_ PortList ports = PORT_LIST_NULL;
+	Refusal refusal;
+	int r = filter_ports(config, &anybody, asked, &ports);
+
+	if (r < 0)
+		return r == -E2BIG ? (int)REFUSAL_TOO_MANY_PORTS : r;
+	refusal = judge_count(&ports);
+	if (refusal != REFUSAL_NONE)
+		return (int)refusal;
+	*ret_ports = ports;
+	ports = PORT_LIST_NULL;
+	return REFUSAL_NONE;
+}
+
 static Prefix source_prefix(const Config *config, const Address *source)
 {
 	uint8_t length = config->prefix6;
@@ -61,7 +86,7 @@ static Prefix source_prefix(const Config *config, const Address *source)
 int decide(const Config *config, const Client *client, const Request *request,
 	   Decision *ret_decision)
 {
-	_cleanup_port_list_ PortList ports = PORT_LIST_NULL;
+	_cleanup_port_list_ PortList ports = PORT_LIST_NULL, asked = PORT_LIST_NULL;
 	Refusal refusal = decide_client(client, request->now_real_usec);
 	int r;
 
@@ -74,20 +99,27 @@ int decide(const Config *config, const Client *client, const Request *request,
 		return REFUSAL_TOO_MANY_PORTS;
 	if (r < 0)
 		return r;
-	if (ports.count == 0)
-		return REFUSAL_NO_PORTS;
-	if (port_list_ports(&ports) > GRANT_PORTS_MAX)
-		return REFUSAL_TOO_MANY_PORTS;
+	refusal = judge_count(&ports);
+	if (refusal != REFUSAL_NONE)
+		return (int)refusal;
+	if (request->ports) {
+		r = port_list_copy(request->ports, &asked);
+		if (r < 0)
+			return r;
+	}
 
 	*ret_decision = (Decision){
 		.source = source_prefix(config, &request->source),
 		.address = request->source,
 		.ifindex = address_is_link_local(&request->source) ? request->ifindex : 0,
 		.ports = ports,
+		.has_asked = request->ports,
+		.asked = asked,
 		.idle_ns = client->has_idle ? client->idle_ns : config->idle_ns,
 		.grace_ns = client->has_grace ? client->grace_ns : config->grace_ns,
 		.lifetime_ns = client->has_lifetime ? client->lifetime_ns : config->lifetime_ns,
 	};
 	ports = PORT_LIST_NULL;
+	asked = PORT_LIST_NULL;
 	return REFUSAL_NONE;
 }

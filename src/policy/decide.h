@@ -23,12 +23,22 @@ typedef struct Request {
 	uint64_t now_real_usec;
 } Request;
 
+/* Whose a grant is. */
+typedef enum GrantOrigin {
+	GRANT_ORIGIN_KNOCK,	    /* a client's */
+	GRANT_ORIGIN_ADMINISTRATOR, /* an administrator's, until the next reload or restart */
+	GRANT_ORIGIN_ALWAYS,	    /* an administrator's, kept for good */
+} GrantOrigin;
+
 /* What it gets. */
 typedef struct Decision {
+	GrantOrigin origin;
 	Prefix source;	  /* masked to Prefix4= or Prefix6= */
 	Address address;  /* Request.source as it was, to decide anew after a reload */
 	uint32_t ifindex; /* set for a link-local source only, else 0 */
 	PortList ports;
+	bool has_asked;	  /* else: every port that may be opened, at any time */
+	PortList asked;	  /* no other ports than these, however often it is decided anew */
 	uint64_t idle_ns; /* DURATION_INFINITY: never */
 	uint64_t grace_ns;
 	uint64_t lifetime_ns;
@@ -47,3 +57,9 @@ Refusal decide_client(const Client *client, uint64_t now_real_usec);
  */
 int decide(const Config *config, const Client *client, const Request *request,
 	   Decision *ret_decision);
+
+/*
+ * The protected ports that an administrator's grant may open: those ASKED for, NULL: all. Returns
+ * REFUSAL_NONE, _NO_PORTS, _TOO_MANY_PORTS or -ENOMEM.
+ */
+int decide_ports(const Config *config, const PortList *asked, PortList *ret_ports);

@@ -4,28 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/entry-table.h"
-#include "policy/hash-table.h"
+#include "policy/grant-slots.h"
 #include "util/parse.h"
-
-typedef struct Slot {
-	Grant grant;
-	HashNode by_id;
-	HashNode by_client;
-	size_t index; /* in slots */
-	Link *links;
-	size_t link_count;
-} Slot;
-
-struct GrantTable {
-	Slot **slots;
-	size_t count;
-	size_t room;
-	uint64_t last_id;
-	HashTable by_id;
-	HashTable by_client; /* by the client's key: GRANTS_PER_CLIENT_MAX of each at most */
-	HashTable entries;
-};
 
 static uint64_t add_saturated(uint64_t a, uint64_t b)
 {
@@ -44,34 +24,24 @@ Grant grant_copy(const Grant *grant)
 	Grant copy = *grant;
 
 	copy.ports = PORT_LIST_NULL;
+	copy.asked = PORT_LIST_NULL;
 	(void)port_list_copy(&grant->ports, &copy.ports);
+	(void)port_list_copy(&grant->asked, &copy.asked);
 	return copy;
 }
 
 void grant_copy_done(Grant *copy)
 {
 	port_list_done(&copy->ports);
+	port_list_done(&copy->asked);
 }
-
-/* ---- slots ------------------------------------------------------------------------------- */
-
-static void slot_free(Slot *slot)
-{
-	if (!slot)
-		return;
-	port_list_done(&slot->grant.ports);
-	free(slot->links);
-	free(slot);
-}
-DEFINE_CLEANUP(Slot, slot_free)
-#define _cleanup_slot_ _cleanup_(slot_freep)
 
 GrantTable *grant_table_new(void)
 {
 	_cleanup_grant_table_ GrantTable *table = calloc(1, sizeof(*table));
 
 	if (!table || hash_table_init(&table->by_id) < 0 ||
-	    hash_table_init(&table->by_client) < 0 || hash_table_init(&table->entries) < 0)
+	    hash_table_init(&table->by_holder) < 0 || hash_table_init(&table->entries) < 0)
 		return NULL;
 	return TAKE_PTR(table);
 }
@@ -85,108 +55,15 @@ void grant_table_free(GrantTable *table)
 	free(table->slots);
 	entry_table_done(&table->entries);
 	hash_table_done(&table->by_id);
-	hash_table_done(&table->by_client);
+	hash_table_done(&table->by_holder);
 	free(table);
-}
-
-static uint64_t hash_client(const PublicKey *key)
-{
-	return hash_table_hash(key, sizeof(*key));
-}
-
-static uint64_t hash_id(uint64_t id)
-{
-	return hash_table_hash(&id, sizeof(id));
-}
-
-static Slot *find_slot(const GrantTable *table, uint64_t id)
-{
-	HashNode *node = hash_table_first(&table->by_id, hash_id(id));
-
-	for (; node; node = hash_table_next(node)) {
-		Slot *slot = HASH_OBJECT(node, Slot, by_id);
-
-		if (slot->grant.id == id)
-			return slot;
-	}
-	return NULL;
-}
-
-/* What the client of KEY has: its grant for this source, how many, and the oldest. */
-typedef struct Holdings {
-	Slot *same_source;
-	Slot *oldest;
-	size_t count;
-} Holdings;
-
-static bool is_older(const Grant *a, const Grant *b)
-{
-	if (a->created_mono_ns != b->created_mono_ns)
-		return a->created_mono_ns < b->created_mono_ns;
-	return a->id < b->id;
-}
-
-static Holdings find_holdings(const GrantTable *table, const PublicKey *key,
-			      const Decision *decision)
-{
-	HashNode *node = hash_table_first(&table->by_client, hash_client(key));
-	Holdings holdings = {0};
-
-	for (; node; node = hash_table_next(node)) {
-		Slot *slot = HASH_OBJECT(node, Slot, by_client);
-
-		if (memcmp(&slot->grant.key, key, sizeof(*key)) != 0)
-			continue;
-		holdings.count++;
-		if (!holdings.oldest || is_older(&slot->grant, &holdings.oldest->grant))
-			holdings.oldest = slot;
-		if (slot->grant.ifindex == decision->ifindex &&
-		    prefix_compare(&slot->grant.source, &decision->source) == 0)
-			holdings.same_source = slot;
-	}
-	return holdings;
-}
-
-static int reserve_slot(GrantTable *table)
-{
-	size_t room = table->room ? table->room * 2 : 64;
-	Slot **slots;
-
-	if (table->count < table->room)
-		return 0;
-	slots = reallocarray(table->slots, room, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	table->slots = slots;
-	table->room = room;
-	return 0;
-}
-
-static void insert_slot(GrantTable *table, Slot *slot)
-{
-	slot->index = table->count;
-	table->slots[table->count++] = slot;
-	hash_table_insert(&table->by_id, &slot->by_id, hash_id(slot->grant.id));
-	hash_table_insert(&table->by_client, &slot->by_client, hash_client(&slot->grant.key));
-}
-
-/* There is room in CHANGES for all links of SLOT. */
-static void remove_slot(GrantTable *table, Slot *slot, EntryChanges *changes)
-{
-	entry_table_release(&table->entries, slot->links, slot->link_count, changes);
-	hash_table_remove(&table->by_id, &slot->by_id);
-	hash_table_remove(&table->by_client, &slot->by_client);
-	table->count--;
-	table->slots[slot->index] = table->slots[table->count];
-	table->slots[slot->index]->index = slot->index;
-	slot_free(slot);
 }
 
 /* ---- changing a grant -------------------------------------------------------------------- */
 
 /* All that a change needs, acquired before anything is touched. */
 typedef struct Plan {
-	PortList ports;
+	PortList ports, asked;
 	Link *links; /* not attached yet; their entries are those in the table or fresh ones */
 	size_t count;
 	Entry **fresh;
@@ -197,6 +74,7 @@ typedef struct Plan {
 static void plan_done(Plan *plan)
 {
 	port_list_done(&plan->ports);
+	port_list_done(&plan->asked);
 	free(plan->links);
 	for (size_t i = 0; i < plan->fresh_count; i++)
 		free(plan->fresh[i]);
@@ -242,6 +120,8 @@ static int plan_grant(Plan *plan, const GrantTable *table, Slot *slot, const Dec
 	if (!plan->links || !plan->fresh)
 		return -ENOMEM;
 	r = port_list_copy(&decision->ports, &plan->ports);
+	if (r == 0)
+		r = port_list_copy(&decision->asked, &plan->asked);
 	if (r < 0)
 		return r;
 	port_list_foreach (range, &decision->ports) {
@@ -273,9 +153,12 @@ static void commit_plan(Plan *plan, GrantTable *table, Slot *slot, const Decisio
 	for (size_t i = 0; i < plan->fresh_count; i++)
 		entry_table_insert(&table->entries, plan->fresh[i]);
 	plan->fresh_count = 0;
-	port_list_done(&slot->grant.ports);
+	grant_copy_done(&slot->grant);
 	slot->grant.ports = plan->ports;
+	slot->grant.asked = plan->asked;
+	slot->grant.has_asked = decision->has_asked;
 	plan->ports = PORT_LIST_NULL;
+	plan->asked = PORT_LIST_NULL;
 	slot->grant.source = decision->source;
 	slot->grant.address = decision->address;
 	slot->grant.ifindex = decision->ifindex;
@@ -306,13 +189,14 @@ static void set_times(Grant *grant, const Decision *decision)
 {
 	grant->idle_ns = decision->idle_ns;
 	grant->grace_ns = decision->grace_ns;
+	grant->lifetime_ns = decision->lifetime_ns;
 	grant->deadline_mono_ns = deadline(grant->renewed_mono_ns, decision->lifetime_ns);
 }
 
 const Grant *grant_table_same(const GrantTable *table, const Client *client,
 			      const Decision *decision)
 {
-	const Slot *slot = find_holdings(table, &client->key, decision).same_source;
+	const Slot *slot = grant_slots_holdings(table, client, decision).same_source;
 
 	return slot ? &slot->grant : NULL;
 }
@@ -328,7 +212,7 @@ static Slot *find_victim(const Holdings *holdings)
 const Grant *grant_table_yielding(const GrantTable *table, const Client *client,
 				  const Decision *decision)
 {
-	const Holdings holdings = find_holdings(table, &client->key, decision);
+	const Holdings holdings = grant_slots_holdings(table, client, decision);
 	const Slot *victim = find_victim(&holdings);
 
 	return victim ? &victim->grant : NULL;
@@ -337,7 +221,7 @@ const Grant *grant_table_yielding(const GrantTable *table, const Client *client,
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant)
 {
-	Holdings holdings = find_holdings(table, &client->key, decision);
+	Holdings holdings = grant_slots_holdings(table, client, decision);
 	_cleanup_plan_ Plan plan = {0};
 	_cleanup_slot_ Slot *fresh = NULL;
 	Slot *slot = holdings.same_source;
@@ -352,7 +236,7 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 		if (!victim && table->count >= GRANTS_MAX)
 			return -ENOSPC;
 	}
-	r = reserve_slot(table);
+	r = grant_slots_reserve(table);
 	if (r < 0)
 		return r;
 	r = plan_grant(&plan, table, slot, decision, victim ? victim->link_count : 0);
@@ -361,45 +245,49 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 
 	if (fresh) {
 		slot->grant.id = ++table->last_id;
-		slot->grant.key = client->key;
+		slot->grant.origin = decision->origin;
 		slot->grant.created_mono_ns = now_mono_ns;
-		insert_slot(table, TAKE_PTR(fresh));
+		slot->grant.source = decision->source;
+		slot->grant.ifindex = decision->ifindex;
+		if (client)
+			slot->grant.key = client->key;
+		grant_slots_insert(table, TAKE_PTR(fresh));
 	}
-	memcpy(slot->grant.client, client->name, sizeof(slot->grant.client));
+	if (client)
+		memcpy(slot->grant.client, client->name, sizeof(slot->grant.client));
 	slot->grant.renewed_mono_ns = (int64_t)now_mono_ns;
 	slot->grant.last_mono_ns = now_mono_ns;
 	set_times(&slot->grant, decision);
 	commit_plan(&plan, table, slot, decision);
 	if (victim)
-		remove_slot(table, victim, &plan.changes);
+		grant_slots_remove(table, victim, &plan.changes);
 	take_changes(&plan, ret_changes);
 	*ret_grant = &slot->grant;
 	return 0;
 }
 
 int grant_table_restore(GrantTable *table, const Client *client, const Decision *decision,
-			const GrantOrigin *origin)
+			const GrantPast *past)
 {
-	Holdings holdings = find_holdings(table, &client->key, decision);
+	Holdings holdings = grant_slots_holdings(table, client, decision);
 	_cleanup_entry_changes_ EntryChanges changes = {0};
 	uint64_t last_id = table->last_id;
-	uint64_t renewed_mono_ns =
-		origin->renewed_mono_ns > 0 ? (uint64_t)origin->renewed_mono_ns : 0;
+	uint64_t renewed_mono_ns = past->renewed_mono_ns > 0 ? (uint64_t)past->renewed_mono_ns : 0;
 	const Grant *added;
 	Slot *slot;
 	int r;
 
-	if (holdings.same_source || find_slot(table, origin->id))
+	if (holdings.same_source || grant_slots_find(table, past->id))
 		return -EEXIST;
 	/* It gets the number behind the last one. */
-	table->last_id = origin->id - 1;
+	table->last_id = past->id - 1;
 	r = grant_table_add(table, client, decision, renewed_mono_ns, &changes, &added);
 	table->last_id = last_id > table->last_id ? last_id : table->last_id;
 	if (r < 0)
 		return r;
-	slot = find_slot(table, origin->id);
-	slot->grant.created_mono_ns = origin->created_mono_ns;
-	slot->grant.renewed_mono_ns = origin->renewed_mono_ns;
+	slot = grant_slots_find(table, past->id);
+	slot->grant.created_mono_ns = past->created_mono_ns;
+	slot->grant.renewed_mono_ns = past->renewed_mono_ns;
 	set_times(&slot->grant, decision);
 	return 0;
 }
@@ -408,7 +296,7 @@ int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decisio
 			 EntryChanges *ret_changes)
 {
 	_cleanup_plan_ Plan plan = {0};
-	Slot *slot = find_slot(table, id);
+	Slot *slot = grant_slots_find(table, id);
 	int r;
 
 	if (!slot)
@@ -422,10 +310,74 @@ int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decisio
 	return 0;
 }
 
+/* What GRANT is now, as it was decided; the lists stay the grant's. */
+static Decision decided(const Grant *grant)
+{
+	return (Decision){
+		.origin = grant->origin,
+		.source = grant->source,
+		.address = grant->address,
+		.ifindex = grant->ifindex,
+		.ports = grant->ports,
+		.has_asked = grant->has_asked,
+		.asked = grant->asked,
+		.idle_ns = grant->idle_ns,
+		.grace_ns = grant->grace_ns,
+		.lifetime_ns = grant->lifetime_ns,
+	};
+}
+
+int grant_table_extend(GrantTable *table, uint64_t id, uint64_t now_mono_ns, uint64_t lifetime_ns,
+		       EntryChanges *ret_changes)
+{
+	_cleanup_plan_ Plan plan = {0};
+	Slot *slot = grant_slots_find(table, id);
+	Decision decision;
+	int r;
+
+	if (!slot)
+		return -ENOENT;
+	decision = decided(&slot->grant);
+	decision.lifetime_ns = lifetime_ns;
+	r = plan_grant(&plan, table, slot, &decision, 0);
+	if (r < 0)
+		return r;
+	slot->grant.renewed_mono_ns = (int64_t)now_mono_ns;
+	slot->grant.last_mono_ns = now_mono_ns;
+	set_times(&slot->grant, &decision);
+	commit_plan(&plan, table, slot, &decision);
+	take_changes(&plan, ret_changes);
+	return 0;
+}
+
+int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
+		       EntryChanges *ret_changes)
+{
+	_cleanup_port_list_ PortList left = PORT_LIST_NULL, asked = PORT_LIST_NULL;
+	const Slot *slot = grant_slots_find(table, id);
+	Decision decision;
+	int r;
+
+	if (!slot)
+		return -ENOENT;
+	decision = decided(&slot->grant);
+	r = port_list_subtract(&slot->grant.ports, ports, &left);
+	if (r == 0)
+		r = port_list_subtract(slot->grant.has_asked ? &slot->grant.asked
+							     : &slot->grant.ports,
+				       ports, &asked);
+	if (r < 0)
+		return r;
+	decision.ports = left;
+	decision.has_asked = true;
+	decision.asked = asked;
+	return grant_table_redecide(table, id, &decision, ret_changes);
+}
+
 int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes)
 {
 	_cleanup_entry_changes_ EntryChanges changes = {0};
-	Slot *slot = find_slot(table, id);
+	Slot *slot = grant_slots_find(table, id);
 	int r;
 
 	if (!slot)
@@ -433,7 +385,7 @@ int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes
 	r = entry_changes_reserve(&changes, slot->link_count);
 	if (r < 0)
 		return r;
-	remove_slot(table, slot, &changes);
+	grant_slots_remove(table, slot, &changes);
 	*ret_changes = changes;
 	changes = (EntryChanges){0};
 	return 0;
@@ -511,7 +463,7 @@ const Grant *grant_table_get(const GrantTable *table, size_t index)
 
 const Grant *grant_table_by_id(const GrantTable *table, uint64_t id)
 {
-	const Slot *slot = find_slot(table, id);
+	const Slot *slot = grant_slots_find(table, id);
 
 	return slot ? &slot->grant : NULL;
 }

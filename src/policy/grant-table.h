@@ -26,16 +26,19 @@
 
 typedef struct Grant {
 	uint64_t id; /* never reused in the life of a table */
-	char client[CLIENT_NAME_MAX + 1];
-	PublicKey key; /* the client's: a replaced key ends its grants */
+	GrantOrigin origin;
+	char client[CLIENT_NAME_MAX + 1]; /* empty: an administrator's */
+	PublicKey key; /* the client's: a replaced key ends its grants; else zero */
 	Prefix source;
 	Address address; /* within source: where its last knock came from (Decision.address) */
 	uint32_t ifindex;
 	PortList ports;
+	bool has_asked; /* as in Decision */
+	PortList asked;
 	uint64_t created_mono_ns;
 	int64_t renewed_mono_ns; /* last knock, from which the deadline counts; can be below zero */
 	uint64_t last_mono_ns; /* last known packet of any of its entries, at first its creation */
-	uint64_t idle_ns, grace_ns;
+	uint64_t idle_ns, grace_ns, lifetime_ns;
 	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
 } Grant;
 
@@ -48,11 +51,11 @@ void grant_copy_done(Grant *copy);
 #define _cleanup_grant_copy_ _cleanup_(grant_copy_done)
 
 /* What cannot be decided anew of a grant. */
-typedef struct GrantOrigin {
+typedef struct GrantPast {
 	uint64_t id;
 	uint64_t created_mono_ns;
 	int64_t renewed_mono_ns;
-} GrantOrigin;
+} GrantPast;
 
 /* One entry that the kernel is to have (put) or not to have any more (!put). */
 typedef struct EntryChange {
@@ -80,7 +83,8 @@ DEFINE_CLEANUP(GrantTable, grant_table_free)
 /*
  * Makes the grant of CLIENT for DECISION, or renews the one that it has for that source (its last
  * packet is now, its deadline counts from now, its ports are the new ones). At
- * GRANTS_PER_CLIENT_MAX the client's oldest grant (by creation) is removed first.
+ * GRANTS_PER_CLIENT_MAX the client's oldest grant (by creation) is removed first. Administrators'
+ * grants have no client (NULL): one for each source and origin.
  * *RET_CHANGES gets what the kernel has to change, removals last; *RET_GRANT the grant, which the
  * table owns. Entries of grants that go are put again where others share them: bring their last
  * packets up to date first (grant_table_note_last()).
@@ -103,7 +107,7 @@ const Grant *grant_table_yielding(const GrantTable *table, const Client *client,
  * -EEXIST: there is a grant of this number, or one of the client for that source.
  */
 int grant_table_restore(GrantTable *table, const Client *client, const Decision *decision,
-			const GrantOrigin *origin);
+			const GrantPast *past);
 
 /*
  * Changes source, ports, times and deadline of an existing grant to those of DECISION without
@@ -112,6 +116,17 @@ int grant_table_restore(GrantTable *table, const Client *client, const Decision 
  */
 int grant_table_redecide(GrantTable *table, uint64_t id, const Decision *decision,
 			 EntryChanges *ret_changes);
+
+/* Renews a grant as it is, for a lifetime from NOW. Same returns. */
+int grant_table_extend(GrantTable *table, uint64_t id, uint64_t now_mono_ns, uint64_t lifetime_ns,
+		       EntryChanges *ret_changes);
+
+/*
+ * Takes PORTS from a grant, for good: they are not among those that it asked for any more. At least
+ * one has to be left (-EINVAL). Otherwise as grant_table_redecide().
+ */
+int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
+		       EntryChanges *ret_changes);
 
 /*
  * Removes a grant. Entries that others share stay, as generous as what is left. Returns 0, -ENOENT

@@ -194,6 +194,44 @@ int port_list_intersect(const PortList *a, const PortList *b, PortList *ret_list
 	return 0;
 }
 
+/* Adds to LIST what is left of RANGE without the ports of B. */
+static int add_rest(PortList *list, PortRange range, const PortList *b)
+{
+	int r;
+
+	port_list_foreach (taken, b) {
+		if (taken->protocol != range.protocol || taken->last < range.first)
+			continue;
+		if (taken->first > range.last)
+			break;
+		if (taken->first > range.first) {
+			r = port_list_add(list, (PortRange){range.protocol, range.first,
+							    (uint16_t)(taken->first - 1)});
+			if (r < 0)
+				return r;
+		}
+		if (taken->last >= range.last)
+			return 0;
+		range.first = (uint16_t)(taken->last + 1);
+	}
+	return port_list_add(list, range);
+}
+
+int port_list_subtract(const PortList *a, const PortList *b, PortList *ret_list)
+{
+	_cleanup_port_list_ PortList result = PORT_LIST_NULL;
+	int r;
+
+	port_list_foreach (range, a) {
+		r = add_rest(&result, *range, b);
+		if (r < 0)
+			return r;
+	}
+	*ret_list = result;
+	result = PORT_LIST_NULL;
+	return 0;
+}
+
 int port_list_copy(const PortList *list, PortList *ret_list)
 {
 	PortRange *ranges = NULL;

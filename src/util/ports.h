@@ -56,6 +56,9 @@ int port_list_add(PortList *list, PortRange range);
 /* What both A and B hold, into *RET_LIST. Returns 0, -E2BIG or -ENOMEM. */
 int port_list_intersect(const PortList *a, const PortList *b, PortList *ret_list);
 
+/* What A holds and B does not, into *RET_LIST. Returns 0, -E2BIG or -ENOMEM. */
+int port_list_subtract(const PortList *a, const PortList *b, PortList *ret_list);
+
 int port_list_copy(const PortList *list, PortList *ret_list);
 bool port_list_equal(const PortList *a, const PortList *b);
 bool port_list_contains(const PortList *list, uint8_t protocol, uint16_t port);

@@ -135,8 +135,6 @@ static void test_prefix_lengths_stay_while_grants_live(void **state)
 	EntryChange changes[] = {put(host, 1, 60), put(net, 1, 60)};
 
 	(void)state;
-	assert_int_equal(apply(enforcer, changes, 2), -EINVAL);
-	assert_int_equal(help_map_count(help_map("grants")), 0);
 	assert_done(enforcer, apply(enforcer, changes, 1));
 
 	config->prefix4 = 24;
@@ -157,6 +155,34 @@ static void test_prefix_lengths_stay_while_grants_live(void **state)
 	assert_done(enforcer, enforcer_set_policy(enforcer, config));
 	assert_int_equal(help_settings().masks[SPALE_IPV4][0].length, 120);
 	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 112);
+}
+
+/* Grants of a length that the policy does not have bring it along, as far as there is room. */
+static void test_prefix_lengths_come_with_grants(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	struct spale_grant_key net = key_of("192.0.2.0/24", 22), wide = key_of("192.0.0.0/16", 22);
+	struct spale_grant_key net6 = key_of("2001:db8::/56", 22);
+	EntryChange changes[] = {put(net, 1, 60), put(net6, 1, 60), put(wide, 1, 60)};
+
+	(void)state;
+	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 0);
+	assert_int_equal(apply(enforcer, changes, 3), -E2BIG);
+	assert_int_equal(help_map_count(help_map("grants")), 0);
+	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 0);
+	assert_done(enforcer, apply(enforcer, changes, 2));
+	assert_int_equal(help_settings().masks[SPALE_IPV4][0].length, 128);
+	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 120);
+	assert_int_equal(help_settings().masks[SPALE_IPV6][1].length, 56);
+	assert_int_equal(apply(enforcer, changes + 2, 1), -E2BIG);
+
+	changes[0] = delete (net);
+	assert_done(enforcer, apply(enforcer, changes, 1));
+	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 0);
+	assert_done(enforcer, apply(enforcer, changes + 2, 1));
+	assert_int_equal(help_settings().masks[SPALE_IPV4][1].length, 112);
+	changes[0] = put(key_of("::/0", 22), 1, 60);
+	assert_int_equal(apply(enforcer, changes, 1), -EINVAL);
 }
 
 static void test_failed_changes_are_taken_back(void **state)
@@ -184,7 +210,7 @@ static void test_failed_changes_are_taken_back(void **state)
 	changes[0] = put(kept, 1, 99);
 	changes[1] = delete (gone);
 	changes[2] = delete (gone);
-	assert_int_equal(apply(enforcer, changes, 5), -E2BIG);
+	assert_int_equal(apply(enforcer, changes, 5), -ENOSPC);
 	assert_string_equal(enforcer_error(enforcer),
 			    "the kernel's table of 262144 grants is full");
 	assert_int_equal(grant_now(kept).idle_ns, 60);
@@ -340,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_enabled_clients_are_known),
 		cmocka_unit_test(test_grants_come_and_go),
 		cmocka_unit_test(test_prefix_lengths_stay_while_grants_live),
+		cmocka_unit_test(test_prefix_lengths_come_with_grants),
 		cmocka_unit_test(test_failed_changes_are_taken_back),
 		cmocka_unit_test(test_knock_is_handed_up),
 		cmocka_unit_test(test_many_knocks_come_in_portions),
