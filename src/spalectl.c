@@ -59,6 +59,11 @@ static const Verb verbs[] = {
 	 0, 1, 1, verb_trial},
 	{"confirm", NULL, "Ends the trial: it goes on enforcing.", NULL, 0, 0, 0, verb_confirm},
 	{"reload", NULL, "Reads configuration, keys and clients anew.", NULL, 0, 0, 0, verb_reload},
+	{"setup", NULL, "Sets a fresh installation up, in a dialogue or by options.", NULL,
+	 OPTION(INTERFACE) | OPTION(PORT) | OPTION(KNOCK_PORT) | OPTION(CLIENT) | OPTION(OUT) |
+		 OPTION(ADDRESS) | OPTION(NO_GRANT) | OPTION(TRIAL) | OPTION(LOG_ONLY) |
+		 OPTION(YES) | OPTION(FORCE),
+	 0, 0, verb_setup},
 	{0},
 };
 

@@ -55,6 +55,7 @@ static const struct {
 	[OPTION_ADDRESS] = {"address", "ADDRESS", "where you come from (found by itself)"},
 	[OPTION_NO_GRANT] = {"no-grant", NULL, "no grant for where you come from"},
 	[OPTION_TRIAL] = {"trial", "TIME", "enforce for this time, until 'confirm' is called"},
+	[OPTION_LOG_ONLY] = {"log-only", NULL, "count, and drop nothing yet"},
 	[OPTION_YES] = {"yes", NULL, "do not ask"},
 	[OPTION_FORCE] = {"force", NULL, "replace files that exist"},
 };

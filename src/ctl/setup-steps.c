@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/setup-steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/bus.h"
+#include "ctl/grant.h"
+#include "ctl/report.h"
+#include "keys/key-output.h"
+#include "util/file.h"
+#include "util/parse.h"
+
+#define CONFIGURATION	  SPALE_CONFDIR "/spale.conf"
+#define CLIENTS_DIRECTORY SPALE_CONFDIR "/clients"
+#define SERVER_KEY	  SPALE_CONFDIR "/server.key"
+#define SERVER_PUBLIC	  SPALE_CONFDIR "/server.key.pub"
+
+#define UNIT "spaled.service"
+
+/* How long the grant lasts for where the administrator comes from. */
+#define GRANT_SECONDS 86400
+
+/* The daemon joins the bus by itself, soon after its start. */
+#define BUS_TRIES   100
+#define BUS_WAIT_NS (100 * 1000000L)
+
+void setup_plan_done(SetupPlan *plan)
+{
+	port_list_done(&plan->ports);
+	free(plan->address);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+say(const SetupPlan *plan, const char *format, ...)
+{
+	va_list arguments;
+
+	if (plan->quiet)
+		return;
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	fflush(stdout);
+}
+
+bool setup_is_configured(void)
+{
+	return access(CONFIGURATION, F_OK) == 0;
+}
+
+static void report_sentence(const char *sentence)
+{
+	report_error("%s", sentence);
+}
+
+static int make_directory(const char *path)
+{
+	/* The service's user reads it; who has no business with clients does not. */
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	report_error("%s: %s", path, strerror(errno));
+	return -errno;
+}
+
+/* The server's public key: of the key that it has, or of a new one, which goes to OUTPUTS. */
+static int provide_server(KeyOutputs *outputs, PublicKey *ret_key)
+{
+	_cleanup_free_ char *error = NULL;
+	_cleanup_key_pair_ KeyPair pair;
+	int r;
+
+	if (access(SERVER_KEY, F_OK) == 0) {
+		r = key_output_find_server(SERVER_PUBLIC, SERVER_KEY, ret_key, &error);
+		if (r < 0)
+			report_error("%s", error ? error : strerror(-r));
+		return r;
+	}
+	r = key_output_generate(&pair);
+	if (r >= 0)
+		r = key_outputs_add_private(outputs, SPALE_CONFDIR, "server", ".key",
+					    &pair.private_key);
+	if (r >= 0)
+		r = key_outputs_add_public(outputs, SPALE_CONFDIR, "server", ".key.pub",
+					   &pair.public_key);
+	if (r < 0)
+		report_error("no key can be made for the server: %s", strerror(-r));
+	else
+		*ret_key = pair.public_key;
+	return r;
+}
+
+static int provide_client(const SetupPlan *plan, const PublicKey *server, KeyOutputs *outputs)
+{
+	_cleanup_key_pair_ KeyPair pair;
+	int r = key_output_generate(&pair);
+
+	if (r >= 0)
+		r = key_outputs_add_public(outputs, CLIENTS_DIRECTORY, plan->client, ".pem",
+					   &pair.public_key);
+	if (r >= 0)
+		r = key_outputs_add_bundle(outputs, ".",
+					   plan->key_file ? plan->key_file : plan->client,
+					   plan->key_file ? "" : ".key", server, &pair.private_key);
+	if (r < 0)
+		report_error("no key can be made for the client: %s", strerror(-r));
+	return r;
+}
+
+static void say_written(const SetupPlan *plan, const KeyOutputs *outputs)
+{
+	for (size_t i = 0; i < outputs->count; i++)
+		say(plan, "Wrote %s (%s).\n", outputs->items[i].path, outputs->items[i].what);
+}
+
+ExitCode setup_write_keys(const SetupPlan *plan)
+{
+	_cleanup_key_outputs_ KeyOutputs server_files = {.count = 0}, client_files = {.count = 0};
+	PublicKey server;
+
+	if (make_directory(SPALE_CONFDIR) < 0 || make_directory(CLIENTS_DIRECTORY) < 0 ||
+	    provide_server(&server_files, &server) < 0 ||
+	    provide_client(plan, &server, &client_files) < 0 ||
+	    key_outputs_write(&server_files, false, report_sentence) < 0)
+		return EXIT_CODE_FAILED;
+	if (key_outputs_write(&client_files, plan->force, report_sentence) < 0) {
+		key_outputs_undo(&server_files, report_sentence);
+		return EXIT_CODE_FAILED;
+	}
+	say_written(plan, &server_files);
+	say_written(plan, &client_files);
+	return EXIT_CODE_DONE;
+}
+
+ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool settled)
+{
+	_cleanup_free_ char *text = NULL, *ports = port_list_format(&plan->ports);
+	bool replace = plan->force || settled;
+	int r;
+
+	if (!ports || asprintf(&text,
+			       "# Made by 'spalectl setup': spale.conf(5) describes every key.\n"
+			       "[Protect]\n"
+			       "Interfaces=%s\n"
+			       "Ports=%s\n"
+			       "%s"
+			       "\n"
+			       "[Knock]\n"
+			       "Ports=%u\n",
+			       plan->interface, ports,
+			       log_only ? "# Counts what would be dropped, and drops nothing.\n"
+					  "LogOnly=yes\n"
+					: "",
+			       plan->knock_port) < 0) {
+		text = NULL;
+		return bus_filled(-ENOMEM);
+	}
+	r = file_write(AT_FDCWD, CONFIGURATION, text, strlen(text), 0644,
+		       FILE_SYNC | (replace ? FILE_REPLACE : 0));
+	if (r < 0) {
+		report_error("%s: %s", CONFIGURATION, strerror(-r));
+		return EXIT_CODE_FAILED;
+	}
+	if (!settled)
+		say(plan, "Wrote %s.\n", CONFIGURATION);
+	return EXIT_CODE_DONE;
+}
+
+/* Runs systemctl with two words, quietly. */
+static int systemctl(const char *verb, const char *unit)
+{
+	const char *argv[] = {"systemctl", "--quiet", verb, unit, NULL};
+	int error, status;
+	pid_t pid;
+
+	error = posix_spawnp(&pid, "systemctl", NULL, NULL, (char *const *)argv, environ);
+	if (error)
+		return -error;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPROTO;
+}
+
+/* Whether spaled has its name on the bus. */
+static bool is_there(sd_bus *bus)
+{
+	return sd_bus_get_name_creds(bus, SPALE_BUS_NAME, 0, NULL) >= 0;
+}
+
+ExitCode setup_start_service(const SetupPlan *plan)
+{
+	const struct timespec pause = {.tv_nsec = BUS_WAIT_NS};
+	_cleanup_bus_ sd_bus *bus = NULL;
+	ExitCode code;
+
+	if (systemctl("enable", UNIT) < 0 || systemctl("restart", UNIT) < 0) {
+		report_error("%s does not start: 'journalctl -u spaled' says why; keys and "
+			     "configuration are written",
+			     UNIT);
+		return EXIT_CODE_FAILED;
+	}
+	say(plan, "Started %s, which drops nothing yet.\n", UNIT);
+	code = bus_open(false, &bus);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	for (int i = 0; i < BUS_TRIES && !is_there(bus); i++)
+		nanosleep(&pause, NULL);
+	if (is_there(bus))
+		return EXIT_CODE_DONE;
+	report_error("spaled runs, but is not on the bus: 'journalctl -u spaled' says why. It "
+		     "drops nothing");
+	return EXIT_CODE_NOT_RUNNING;
+}
+
+ExitCode setup_add_grant(const SetupPlan *plan)
+{
+	const PortList every_port = PORT_LIST_NULL;
+	const GrantOrder order = {
+		.source = plan->address,
+		.ports = &every_port,
+		.idle = GRANT_SECONDS,
+		.lifetime = GRANT_SECONDS,
+		.interface = plan->zone,
+		.permanent = true,
+	};
+	_cleanup_record_ Record record = {0};
+	_cleanup_bus_ sd_bus *bus = NULL;
+	ExitCode code;
+
+	if (!plan->address)
+		return EXIT_CODE_DONE;
+	code = bus_open(false, &bus);
+	if (code == EXIT_CODE_DONE)
+		code = grant_add(bus, &order, &record);
+	if (code == EXIT_CODE_DONE)
+		say(plan, "Granted %s, where you come from, every protected port for 24 hours.\n",
+		    plan->address);
+	else
+		report_error("so nothing is dropped: it stays in log-only mode");
+	return code;
+}
+
+/* Takes LogOnly=yes out of the configuration; puts it back where spaled does not follow. */
+static ExitCode enforce_for_good(sd_bus *bus, const SetupPlan *plan)
+{
+	ExitCode code = setup_write_configuration(plan, false, true);
+
+	if (code != EXIT_CODE_DONE)
+		return code;
+	code = bus_call(bus, SPALE_BUS_PATH, SPALE_BUS_MANAGER, "Reload", NULL, NULL);
+	if (code != EXIT_CODE_DONE) {
+		setup_write_configuration(plan, true, true);
+		return code;
+	}
+	say(plan, "It enforces now.\n");
+	return EXIT_CODE_DONE;
+}
+
+ExitCode setup_enforce(const SetupPlan *plan)
+{
+	char text[DURATION_TEXT_MAX];
+	_cleanup_bus_ sd_bus *bus = NULL;
+	ExitCode code;
+
+	if (plan->mode == SETUP_LOG_ONLY) {
+		say(plan, "It is in log-only mode: it counts what it would drop, and drops "
+			  "nothing.\n");
+		return EXIT_CODE_DONE;
+	}
+	code = bus_open(false, &bus);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	if (plan->mode == SETUP_ENFORCE)
+		return enforce_for_good(bus, plan);
+	code = bus_call(bus, SPALE_BUS_PATH, SPALE_BUS_MANAGER, "Trial", NULL, "t",
+			plan->trial_seconds);
+	if (code == EXIT_CODE_DONE)
+		say(plan,
+		    "It enforces for %s, and then drops nothing any more, unless 'spalectl "
+		    "confirm' is called before.\n",
+		    format_duration(plan->trial_seconds * NSEC_PER_SEC, text));
+	return code;
+}

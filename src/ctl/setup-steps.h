@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What setup does, step by step, when everything is known. Each step reports what goes wrong, and
+ * says on standard output what it did unless the plan is quiet.
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctl/exit-code.h"
+#include "ctl/surroundings.h"
+#include "util/name.h"
+#include "util/ports.h"
+
+typedef enum SetupMode {
+	SETUP_LOG_ONLY,
+	SETUP_TRIAL,
+	SETUP_ENFORCE,
+} SetupMode;
+
+typedef struct SetupPlan {
+	char interface[IF_NAMESIZE];
+	PortList ports;
+	uint16_t knock_port;
+	char client[NAME_LENGTH_MAX + 1];
+	const char *key_file; /* where the client's goes; NULL: NAME.key */
+	char *address;	      /* that gets a grant; NULL: none */
+	const char *zone;     /* its interface, for a link-local one; NULL: none */
+	SetupMode mode;
+	uint64_t trial_seconds;
+	bool force, quiet;
+} SetupPlan;
+
+void setup_plan_done(SetupPlan *plan);
+#define _cleanup_setup_plan_ _cleanup_(setup_plan_done)
+
+/* Whether there is a configuration already. */
+bool setup_is_configured(void);
+
+/* The server's key, unless there is one, and the client's: all files or none. */
+ExitCode setup_write_keys(const SetupPlan *plan);
+
+/* spale.conf, in log-only mode or not. Replaces what is there with PLAN's force, or SETTLED. */
+ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool settled);
+
+/* Enables and starts the service, and waits until it answers on the bus. */
+ExitCode setup_start_service(const SetupPlan *plan);
+
+/* A grant for a day, kept over restarts, for the plan's address if it has one. */
+ExitCode setup_add_grant(const SetupPlan *plan);
+
+/* Log-only, for a trial, or for good, as the plan says. */
+ExitCode setup_enforce(const SetupPlan *plan);
