@@ -185,20 +185,22 @@ void announce_denied(const Announcer *announcer, const struct spale_event *event
 
 /* ---- clients and policy -------------------------------------------------------------------- */
 
-static void say_client(JournalEvent event, const Client *client)
+static void say_client(JournalEvent event, const Client *client, const char *caller)
 {
 	journal_event(event, &(JournalFields){.client = client->name,
+					      .caller = caller,
 					      .detail = client->enabled ? NULL : "disabled"});
 }
 
-void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after)
+void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after,
+		      const char *caller)
 {
 	for (size_t i = 0; i < client_set_count(before); i++) {
 		const Client *client = client_set_get(before, i);
 
 		if (client_set_by_name(after, client->name))
 			continue;
-		say_client(JOURNAL_CLIENT_REMOVED, client);
+		say_client(JOURNAL_CLIENT_REMOVED, client, caller);
 		TELL(announcer, client_removed, client->name);
 	}
 	for (size_t i = 0; i < client_set_count(after); i++) {
@@ -206,10 +208,10 @@ void announce_clients(const Announcer *announcer, const ClientSet *before, const
 		const Client *old = client_set_by_name(before, client->name);
 
 		if (!old) {
-			say_client(JOURNAL_CLIENT_ENROLLED, client);
+			say_client(JOURNAL_CLIENT_ENROLLED, client, caller);
 			TELL(announcer, client_added, client);
 		} else if (!client_equal(old, client)) {
-			say_client(JOURNAL_CLIENT_CHANGED, client);
+			say_client(JOURNAL_CLIENT_CHANGED, client, caller);
 			TELL(announcer, client_changed, client);
 		}
 	}

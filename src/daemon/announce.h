@@ -44,8 +44,12 @@ void announce_accepted(const Announcer *announcer, const struct spale_knock *kno
 void announce_refused(Announcer *announcer, const struct spale_knock *knock, const char *client,
 		      Refusal refusal, uint64_t now_mono_ns);
 
-/* Who was enrolled, changed or removed, where AFTER replaces BEFORE. */
-void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after);
+/*
+ * Who was enrolled, changed or removed, where AFTER replaces BEFORE. CALLER: who asked for it over
+ * D-Bus; NULL: the files changed.
+ */
+void announce_clients(const Announcer *announcer, const ClientSet *before, const ClientSet *after,
+		      const char *caller);
 
 /* A packet that was denied, as the kernel samples them. LOG_ONLY: it passed all the same. */
 void announce_denied(const Announcer *announcer, const struct spale_event *event, bool log_only);

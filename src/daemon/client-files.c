@@ -9,54 +9,33 @@
 #include <strings.h>
 
 #include "keys/key-file.h"
+#include "policy/grammar.h"
 #include "util/file.h"
 
-/* One NAME.pem. */
-typedef struct Candidate {
-	char *name;
-	char *path;
-	PublicKey key;
-	char *conf; /* content of NAME.conf, NULL: none */
-	size_t conf_size;
-	bool unusable; /* said already */
-} Candidate;
-
-/* What is found in the directory, and where what is wrong with it goes. */
+/* What is found in the directories, and where what is wrong with it goes. */
 typedef struct Scan {
-	const char *directory;
+	const char *directory; /* the administrator's */
+	char *own_directory;   /* of clients enrolled and changed over D-Bus; NULL: none */
 	Diagnostics *diagnostics;
 	ClientFilesRefused refused;
 	void *userdata;
-	const ClientConfs *before;
-	Candidate *candidates;
-	size_t count;
+	const ClientRoster *before;
+	ClientRoster found;
 	size_t allocated;
-	StringList confs; /* stems of NAME.conf */
+	StringList confs;     /* stems of NAME.conf */
+	StringList own_confs; /* in the own directory */
+	StringList masks;     /* stems of NAME.removed there */
 } Scan;
 
 static void scan_done(Scan *scan)
 {
-	for (size_t i = 0; i < scan->count; i++) {
-		free(scan->candidates[i].name);
-		free(scan->candidates[i].path);
-		free(scan->candidates[i].conf);
-	}
-	free(scan->candidates);
-	for (size_t i = 0; i < scan->confs.count; i++)
-		free(scan->confs.items[i]);
-	free(scan->confs.items);
+	client_roster_done(&scan->found);
+	string_list_done(&scan->confs);
+	string_list_done(&scan->own_confs);
+	string_list_done(&scan->masks);
+	free(scan->own_directory);
 }
 #define _cleanup_scan_ _cleanup_(scan_done)
-
-void client_confs_done(ClientConfs *confs)
-{
-	for (size_t i = 0; i < confs->count; i++) {
-		free(confs->items[i].name);
-		free(confs->items[i].text);
-	}
-	free(confs->items);
-	*confs = (ClientConfs){0};
-}
 
 static void closedirp(DIR **dir)
 {
@@ -75,11 +54,11 @@ static int stem_of(const char *name, const char *suffix, char **ret_stem)
 	return *ret_stem ? 1 : -ENOMEM;
 }
 
-static int path_of(const Scan *scan, const char *stem, const char *suffix, char **ret_path)
+static int path_of(const char *directory, const char *stem, const char *suffix, char **ret_path)
 {
 	char *path;
 
-	if (asprintf(&path, "%s/%s%s", scan->directory, stem, suffix) < 0)
+	if (asprintf(&path, "%s/%s%s", directory, stem, suffix) < 0)
 		return -ENOMEM;
 	*ret_path = path;
 	return 0;
@@ -101,125 +80,234 @@ refuse(const Scan *scan, const char *name, const char *origin, const char *forma
 	scan->refused(name, &why, scan->userdata);
 }
 
-static int add_candidate(Scan *scan, char *stem)
+static int make_record(const Scan *scan, const char *name, bool is_own, ClientRecord *record)
 {
-	_cleanup_free_ char *name = stem, *path = NULL;
+	const char *directory = is_own ? scan->own_directory : scan->directory;
 	int r;
 
-	r = path_of(scan, name, ".pem", &path);
+	record->is_enrolled = is_own;
+	record->name = strdup(name);
+	r = record->name ? path_of(directory, name, ".pem", &record->pem_path) : -ENOMEM;
+	if (r == 0)
+		r = path_of(directory, name, ".conf", &record->conf_path);
+	if (r == 0 && !is_own && scan->own_directory)
+		r = path_of(scan->own_directory, name, ".conf", &record->changes_path);
+	return r;
+}
+
+static int add_candidate(Scan *scan, const char *name, bool is_own)
+{
+	_cleanup_client_record_ ClientRecord record = {0};
+	int r;
+
+	r = make_record(scan, name, is_own, &record);
 	if (r < 0)
 		return r;
 	if (!client_name_is_valid(name)) {
-		refuse(scan, name, path,
+		refuse(scan, name, record.pem_path,
 		       "is no name for a client: up to %d letters, digits, \"_\", \"-\" and \".\", "
 		       "not beginning with \".\"",
 		       CLIENT_NAME_MAX);
 		return 0;
 	}
-	if (scan->count == scan->allocated) {
+	if (scan->found.count == scan->allocated) {
 		size_t allocated = scan->allocated ? 2 * scan->allocated : 16;
-		Candidate *grown = reallocarray(scan->candidates, allocated, sizeof(*grown));
+		ClientRecord *grown = reallocarray(scan->found.items, allocated, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
-		scan->candidates = grown;
+		scan->found.items = grown;
 		scan->allocated = allocated;
 	}
-	scan->candidates[scan->count++] =
-		(Candidate){.name = TAKE_PTR(name), .path = TAKE_PTR(path)};
+	scan->found.items[scan->found.count++] = record;
+	record = (ClientRecord){0};
 	return 0;
 }
 
-static int add_conf(Scan *scan, char *stem)
+static int add_stem(StringList *list, char **stem)
 {
-	_cleanup_free_ char *name = stem;
-	char **grown = reallocarray(scan->confs.items, scan->confs.count + 1, sizeof(*grown));
+	char **grown = reallocarray(list->items, list->count + 1, sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
-	scan->confs.items = grown;
-	scan->confs.items[scan->confs.count++] = TAKE_PTR(name);
+	list->items = grown;
+	list->items[list->count++] = TAKE_PTR(*stem);
 	return 0;
 }
 
-static int add_entry(Scan *scan, const char *name)
+static int add_entry(Scan *scan, const char *name, bool is_own)
 {
-	char *stem;
+	_cleanup_free_ char *stem = NULL;
+	StringList *list = NULL;
 	int r;
 
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (name[0] == '.' && (is_own || name[1] == '\0' || strcmp(name, "..") == 0))
 		return 0;
 	r = name[0] == '.' ? 0 : stem_of(name, ".pem", &stem);
 	if (r > 0)
-		return scan->count == CLIENTS_MAX ? -E2BIG : add_candidate(scan, stem);
-	if (r == 0 && name[0] != '.')
+		return scan->found.count == CLIENTS_MAX ? -E2BIG
+							: add_candidate(scan, stem, is_own);
+	if (r == 0 && name[0] != '.') {
+		list = is_own ? &scan->own_confs : &scan->confs;
 		r = stem_of(name, ".conf", &stem);
+	}
+	if (r == 0 && is_own) {
+		list = &scan->masks;
+		r = stem_of(name, CLIENT_MASK_SUFFIX, &stem);
+	}
 	if (r > 0)
-		return scan->confs.count == CLIENTS_MAX ? -E2BIG : add_conf(scan, stem);
+		return list->count == CLIENTS_MAX ? -E2BIG : add_stem(list, &stem);
 	if (r == 0)
-		diagnostics_add(scan->diagnostics, SEVERITY_NOTICE, scan->directory,
+		diagnostics_add(scan->diagnostics, SEVERITY_NOTICE,
+				is_own ? scan->own_directory : scan->directory,
 				"\"%s\" is not read: clients are NAME.pem and NAME.conf", name);
 	return r;
 }
 
 static int compare_names(const void *a, const void *b)
 {
-	return strcmp(((const Candidate *)a)->name, ((const Candidate *)b)->name);
+	return strcmp(((const ClientRecord *)a)->name, ((const ClientRecord *)b)->name);
+}
+
+static int compare_stems(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static int compare_keys(const void *a, const void *b)
 {
-	return memcmp(&(*(const Candidate *const *)a)->key, &(*(const Candidate *const *)b)->key,
-		      sizeof(PublicKey));
+	return memcmp(&(*(const ClientRecord *const *)a)->key,
+		      &(*(const ClientRecord *const *)b)->key, sizeof(PublicKey));
 }
 
-static int list_directory(Scan *scan)
+/* The own directory need not exist: then nothing was done over D-Bus. */
+static int list_directory(Scan *scan, const char *directory, bool is_own)
 {
-	_cleanup_(closedirp) DIR *dir = opendir(scan->directory);
+	_cleanup_(closedirp) DIR *dir = opendir(directory);
 	const struct dirent *entry;
 	int r = 0;
 
+	if (!dir && is_own && errno == ENOENT)
+		return 0;
 	if (!dir) {
-		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, scan->directory,
-				"the clients' directory cannot be listed: %s; make it, or say "
-				"ClientsDirectory=",
-				strerror(errno));
+		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, directory,
+				"the clients' directory cannot be listed: %s%s", strerror(errno),
+				is_own ? "" : "; make it, or say ClientsDirectory=");
 		return -EINVAL;
 	}
 	for (errno = 0; r == 0 && (entry = readdir(dir)); errno = 0)
-		r = add_entry(scan, entry->d_name);
+		r = add_entry(scan, entry->d_name, is_own);
 	if (r == -E2BIG)
-		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, scan->directory,
+		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, directory,
 				"there are more than %d clients", CLIENTS_MAX);
 	else if (r == 0 && errno != 0)
-		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, scan->directory,
+		diagnostics_add(scan->diagnostics, SEVERITY_ERROR, directory,
 				"the clients' directory cannot be listed: %s", strerror(errno));
 	else
 		return r;
 	return -EINVAL;
 }
 
+static void sort_stems(StringList *list)
+{
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof(*list->items), compare_stems);
+}
+
+static bool has_stem(const StringList *list, const char *stem)
+{
+	return list->count > 0 &&
+	       bsearch(&stem, list->items, list->count, sizeof(*list->items), compare_stems);
+}
+
+/* Whether the administrator's RECORD yields to what was done over D-Bus, which is said. */
+static bool yields(const Scan *scan, const ClientRecord *record, const StringList *enrolled)
+{
+	if (record->is_enrolled)
+		return false;
+	if (has_stem(enrolled, record->name))
+		diagnostics_add(scan->diagnostics, SEVERITY_WARNING, record->pem_path,
+				"is not read: another client of this name was enrolled over D-Bus "
+				"(%s/%s.pem)",
+				scan->own_directory, record->name);
+	else if (has_stem(&scan->masks, record->name))
+		diagnostics_add(scan->diagnostics, SEVERITY_NOTICE, record->pem_path,
+				"is not read: this client was removed over D-Bus; to have it back, "
+				"remove %s/%s" CLIENT_MASK_SUFFIX " and reload",
+				scan->own_directory, record->name);
+	else
+		return false;
+	return true;
+}
+
+/* What was enrolled or removed over D-Bus stands in place of what the administrator wrote. */
+static int drop_masked(Scan *scan)
+{
+	_cleanup_(string_list_done) StringList enrolled = {0};
+	size_t count = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < scan->found.count; i++) {
+		_cleanup_free_ char *stem = NULL;
+
+		if (!scan->found.items[i].is_enrolled)
+			continue;
+		stem = strdup(scan->found.items[i].name);
+		r = stem ? add_stem(&enrolled, &stem) : -ENOMEM;
+	}
+	if (r < 0)
+		return r;
+	sort_stems(&enrolled);
+	for (size_t i = 0; i < scan->found.count; i++) {
+		ClientRecord *record = &scan->found.items[i];
+
+		if (yields(scan, record, &enrolled))
+			client_record_done(record);
+		else
+			scan->found.items[count++] = *record;
+	}
+	scan->found.count = count;
+	return 0;
+}
+
+/* Lists both directories, and what of them counts, by name. */
+static int list_clients(Scan *scan)
+{
+	int r = list_directory(scan, scan->directory, false);
+
+	if (r == 0 && scan->own_directory)
+		r = list_directory(scan, scan->own_directory, true);
+	if (r < 0)
+		return r;
+	sort_stems(&scan->masks);
+	r = drop_masked(scan);
+	if (scan->found.count > 0)
+		qsort(scan->found.items, scan->found.count, sizeof(*scan->found.items),
+		      compare_names);
+	return r;
+}
+
 /* Reads the key of each candidate. */
 static int read_keys(Scan *scan)
 {
-	for (size_t i = 0; i < scan->count; i++) {
-		Candidate *candidate = &scan->candidates[i];
+	for (size_t i = 0; i < scan->found.count; i++) {
+		ClientRecord *candidate = &scan->found.items[i];
 		_cleanup_free_ char *error = NULL;
-		size_t length = strlen(candidate->path);
+		size_t length = strlen(candidate->pem_path);
 		const char *why;
 		int r;
 
-		r = key_file_read_public(AT_FDCWD, candidate->path, &candidate->key, &error);
+		r = key_file_read_public(AT_FDCWD, candidate->pem_path, &candidate->key, &error);
 		if (r == -ENOMEM)
 			return r;
 		if (r == 0)
 			continue;
 		/* The sentence begins with the path, which is in front of it already. */
 		why = error ?: strerror(-r);
-		if (strncmp(why, candidate->path, length) == 0)
+		if (strncmp(why, candidate->pem_path, length) == 0)
 			why += length + strspn(why + length, ": ");
-		refuse(scan, candidate->name, candidate->path, "%s", why);
-		candidate->unusable = true;
+		refuse(scan, candidate->name, candidate->pem_path, "%s", why);
+		candidate->is_unusable = true;
 	}
 	return 0;
 }
@@ -227,89 +315,99 @@ static int read_keys(Scan *scan)
 /* One key in two files counts for neither: nobody can tell whose rights it should have. */
 static int refuse_doubles(Scan *scan)
 {
-	_cleanup_free_ Candidate **by_key = NULL;
+	_cleanup_free_ ClientRecord **by_key = NULL;
 	size_t count = 0;
 
-	by_key = calloc(scan->count ?: 1, sizeof(*by_key));
+	by_key = calloc(scan->found.count ?: 1, sizeof(*by_key));
 	if (!by_key)
 		return -ENOMEM;
-	for (size_t i = 0; i < scan->count; i++)
-		if (!scan->candidates[i].unusable)
-			by_key[count++] = &scan->candidates[i];
+	for (size_t i = 0; i < scan->found.count; i++)
+		if (!scan->found.items[i].is_unusable)
+			by_key[count++] = &scan->found.items[i];
 	qsort(by_key, count, sizeof(*by_key), compare_keys);
 	for (size_t i = 1; i < count; i++) {
 		if (compare_keys(&by_key[i - 1], &by_key[i]) != 0)
 			continue;
-		if (!by_key[i - 1]->unusable)
-			refuse(scan, by_key[i - 1]->name, by_key[i - 1]->path,
+		if (!by_key[i - 1]->is_unusable)
+			refuse(scan, by_key[i - 1]->name, by_key[i - 1]->pem_path,
 			       "holds the same key as %s; neither counts: remove one",
-			       by_key[i]->path);
-		refuse(scan, by_key[i]->name, by_key[i]->path,
-		       "holds the same key as %s; neither counts: remove one", by_key[i - 1]->path);
-		by_key[i - 1]->unusable = by_key[i]->unusable = true;
+			       by_key[i]->pem_path);
+		refuse(scan, by_key[i]->name, by_key[i]->pem_path,
+		       "holds the same key as %s; neither counts: remove one",
+		       by_key[i - 1]->pem_path);
+		by_key[i - 1]->is_unusable = by_key[i]->is_unusable = true;
 	}
 	return 0;
 }
 
 /* Passes on what one client's reader had to say: errors refuse the client. */
-static void report(const Scan *scan, const char *name, const Diagnostics *diagnostics)
+static void report(const ClientRecord *record, const Diagnostics *diagnostics, void *userdata)
 {
+	const Scan *scan = userdata;
+
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		const Diagnostic *item = &diagnostics->items[i];
 
 		if (item->severity == SEVERITY_ERROR)
-			scan->refused(name, item, scan->userdata);
+			scan->refused(record->name, item, scan->userdata);
 		else
 			diagnostics_add(scan->diagnostics, item->severity, item->origin, "%s",
 					item->text);
 	}
 }
 
-static int compare_confs(const void *a, const void *b)
-{
-	return strcmp(((const ClientConf *)a)->name, ((const ClientConf *)b)->name);
-}
-
 /* What NAME.conf said before, if it did, for one that cannot be read now: 0 or -ENOMEM. */
-static int recall_conf(const Scan *scan, Candidate *candidate)
+static int recall_conf(const Scan *scan, ClientRecord *candidate)
 {
-	const ClientConf wanted = {.name = candidate->name}, *found;
+	const ClientRecord *found = client_roster_find(scan->before, candidate->name);
 
-	found = scan->before->count == 0
-			? NULL
-			: bsearch(&wanted, scan->before->items, scan->before->count, sizeof(wanted),
-				  compare_confs);
-	if (!found)
+	if (!found || found->is_enrolled || !found->conf)
 		return 0;
 	/* One more, as file_read() has it. */
-	candidate->conf = calloc(1, found->size + 1);
+	candidate->conf = calloc(1, found->conf_size + 1);
 	if (!candidate->conf)
 		return -ENOMEM;
-	memcpy(candidate->conf, found->text, found->size);
-	candidate->conf_size = found->size;
+	memcpy(candidate->conf, found->conf, found->conf_size);
+	candidate->conf_size = found->conf_size;
 	return 0;
 }
 
-/* Reads NAME.conf, also where the key is unusable: the next time it may not be. */
-static int read_conf(const Scan *scan, Candidate *candidate)
+/* Reads PATH, a NAME.conf: 0, -ENOENT or -ENOMEM; else the client is refused. */
+static int read_text(const Scan *scan, ClientRecord *candidate, const char *path, char **text,
+		     size_t *size)
 {
-	_cleanup_free_ char *path = NULL;
+	int r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, text, size);
+
+	if (r == -ENOMEM || r == 0 || r == -ENOENT)
+		return r;
+	if (!candidate->is_unusable)
+		refuse(scan, candidate->name, path, "cannot be read: %s", strerror(-r));
+	candidate->is_unusable = true;
+	return -EACCES;
+}
+
+/* Reads NAME.conf, also where the key is unusable: the next time it may not be. */
+static int read_conf(const Scan *scan, ClientRecord *candidate)
+{
 	int r;
 
-	r = path_of(scan, candidate->name, ".conf", &path);
-	if (r < 0)
-		return r;
-	r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, &candidate->conf, &candidate->conf_size);
+	if (candidate->changes_path) {
+		r = read_text(scan, candidate, candidate->changes_path, &candidate->changes,
+			      &candidate->changes_size);
+		if (r == -ENOMEM)
+			return r;
+	}
+	r = read_text(scan, candidate, candidate->conf_path, &candidate->conf,
+		      &candidate->conf_size);
 	if (r == -ENOMEM || r == 0)
 		return r;
-	if (r != -ENOENT && !candidate->unusable) {
-		refuse(scan, candidate->name, path, "cannot be read: %s", strerror(-r));
-		candidate->unusable = true;
-	}
+	/* What is in the own directory vanishes by the daemon's hand. */
+	if (candidate->is_enrolled)
+		return 0;
 	r = recall_conf(scan, candidate);
-	if (r == 0 && candidate->conf && !candidate->unusable)
+	if (r == 0 && candidate->conf && !candidate->is_unusable)
 		diagnostics_add(
-			scan->diagnostics, SEVERITY_WARNING, path,
+			scan->diagnostics, SEVERITY_WARNING, candidate->conf_path,
 			"has vanished; what it said holds until a reload, or until \"%s.pem\" "
 			"goes as well",
 			candidate->name);
@@ -320,64 +418,21 @@ static int read_confs(Scan *scan)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < scan->count; i++)
-		r = read_conf(scan, &scan->candidates[i]);
+	for (size_t i = 0; r == 0 && i < scan->found.count; i++)
+		r = read_conf(scan, &scan->found.items[i]);
 	return r;
-}
-
-/* Moves what was read out of SCAN, for the next time. */
-static int keep_confs(Scan *scan, ClientConfs *confs)
-{
-	ClientConfs kept = {.items = calloc(scan->count ?: 1, sizeof(*kept.items))};
-
-	if (!kept.items)
-		return -ENOMEM;
-	for (size_t i = 0; i < scan->count; i++) {
-		Candidate *candidate = &scan->candidates[i];
-
-		if (!candidate->conf)
-			continue;
-		kept.items[kept.count++] = (ClientConf){
-			TAKE_PTR(candidate->name),
-			TAKE_PTR(candidate->conf),
-			candidate->conf_size,
-		};
-	}
-	client_confs_done(confs);
-	*confs = kept;
-	return 0;
-}
-
-static int add_client(Scan *scan, const Config *config, const Candidate *candidate, ClientSet *set)
-{
-	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
-	_cleanup_free_ char *conf_path = NULL;
-	int r;
-
-	r = path_of(scan, candidate->name, ".conf", &conf_path);
-	if (r < 0)
-		return r;
-	r = client_set_add(set, config, candidate->name, &candidate->key, conf_path,
-			   candidate->conf, candidate->conf_size, &diagnostics);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0 && diagnostics.errors == 0)
-		refuse(scan, candidate->name, candidate->path, "is refused: %s", strerror(-r));
-	report(scan, candidate->name, &diagnostics);
-	return 0;
 }
 
 /* A NAME.conf alone enrols nobody. */
 static void warn_of_lonely_confs(Scan *scan)
 {
 	for (size_t i = 0; i < scan->confs.count; i++) {
-		Candidate wanted = {.name = scan->confs.items[i]};
+		const char *name = scan->confs.items[i];
 
-		if (!client_name_is_valid(wanted.name) ||
-		    !bsearch(&wanted, scan->candidates, scan->count, sizeof(wanted), compare_names))
+		if (!client_roster_find(&scan->found, name) && !has_stem(&scan->masks, name))
 			diagnostics_add(scan->diagnostics, SEVERITY_WARNING, scan->directory,
 					"\"%s.conf\" is of no use without a key in \"%s.pem\"",
-					wanted.name, wanted.name);
+					name, name);
 	}
 }
 
@@ -389,8 +444,8 @@ static void warn_of_lonely_overrides(const Scan *scan, const Config *config)
 		const char *name = config->overrides[i].name;
 		bool known = false;
 
-		for (size_t j = 0; j < scan->count && !known; j++)
-			known = strcasecmp(scan->candidates[j].name, name) == 0;
+		for (size_t j = 0; j < scan->found.count && !known; j++)
+			known = strcasecmp(scan->found.items[j].name, name) == 0;
 		if (!known)
 			diagnostics_add(scan->diagnostics, SEVERITY_WARNING, scan->directory,
 					"no client is named like the settings %s_…= in the "
@@ -399,44 +454,41 @@ static void warn_of_lonely_overrides(const Scan *scan, const Config *config)
 	}
 }
 
-int client_files_load(const Config *config, ClientConfs *confs, Diagnostics *diagnostics,
-		      ClientFilesRefused refused, void *userdata, ClientSet **ret_clients)
+int client_files_load(const Config *config, const char *state_directory, ClientRoster *roster,
+		      const ClientFilesReport *to, ClientSet **ret_clients)
 {
 	_cleanup_scan_ Scan scan = {
 		.directory = config->clients_directory,
-		.diagnostics = diagnostics,
-		.refused = refused,
-		.userdata = userdata,
-		.before = confs,
+		.diagnostics = to->diagnostics,
+		.refused = to->refused,
+		.userdata = to->userdata,
+		.before = roster,
 	};
-	_cleanup_client_set_ ClientSet *set = client_set_new();
-	int r;
+	_cleanup_client_set_ ClientSet *set = NULL;
+	int r = 0;
 
-	if (!set)
-		return -ENOMEM;
-	r = list_directory(&scan);
-	if (r < 0)
-		return r;
-	if (scan.count > 0)
-		qsort(scan.candidates, scan.count, sizeof(*scan.candidates), compare_names);
-	r = read_keys(&scan);
+	if (state_directory)
+		r = path_of(state_directory, "clients", "", &scan.own_directory);
+	if (r == 0)
+		r = list_clients(&scan);
+	if (r == 0)
+		r = read_keys(&scan);
 	if (r == 0)
 		r = refuse_doubles(&scan);
 	if (r == 0)
 		r = read_confs(&scan);
-	for (size_t i = 0; r == 0 && i < scan.count; i++)
-		if (!scan.candidates[i].unusable)
-			r = add_client(&scan, config, &scan.candidates[i], set);
+	if (r == 0)
+		r = client_roster_build(&scan.found, config, report, &scan, &set);
 	if (r < 0)
 		return r;
 	warn_of_lonely_confs(&scan);
 	warn_of_lonely_overrides(&scan, config);
 	if (client_set_count(set) == 0)
-		diagnostics_add(diagnostics, SEVERITY_WARNING, scan.directory,
+		diagnostics_add(to->diagnostics, SEVERITY_WARNING, scan.directory,
 				"there is no usable client, so nobody can open anything");
-	r = keep_confs(&scan, confs);
-	if (r < 0)
-		return r;
+	client_roster_done(roster);
+	*roster = scan.found;
+	scan.found = (ClientRoster){0};
 	*ret_clients = TAKE_PTR(set);
 	return 0;
 }

@@ -29,7 +29,9 @@ struct Manager {
 	Announcer announcer;
 	State *state;	      /* the caller's */
 	PolicyLayers *layers; /* what config is made of; NULL: it cannot be changed */
-	bool keeps_good;      /* the last good configuration is written down */
+	ClientRoster roster;  /* what clients are made of */
+	bool has_roster;
+	bool keeps_good; /* the last good configuration is written down */
 };
 
 /* The time by the manager's clock. */
@@ -68,6 +70,10 @@ int manager_try_config(Manager *manager, const Config *config);
  * IDS: redecide_ids() of all grants. Returns how many were revoked.
  */
 size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *ids);
+
+/* The same for clients, of which CALLER (NULL: nobody in particular) has asked for others. */
+void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t *ids,
+			    const char *caller);
 
 /* Remembers who may be in conversation by the grants that there are. */
 void manager_note_sessions(Manager *manager);

@@ -111,9 +111,9 @@ static size_t redecide_everything(Manager *manager, const Config *before, const 
 	return revoked;
 }
 
-static void replace_clients(Manager *manager, ClientSet *clients)
+static void replace_clients(Manager *manager, ClientSet *clients, const char *caller)
 {
-	announce_clients(&manager->announcer, manager->clients, clients);
+	announce_clients(&manager->announcer, manager->clients, clients, caller);
 	client_set_free(manager->clients);
 	manager->clients = clients;
 }
@@ -131,9 +131,15 @@ int manager_set_clients(Manager *manager, ClientSet *clients)
 			     ids ? enforcer_error(manager->enforcer) : strerror(-r));
 		return r;
 	}
-	replace_clients(manager, TAKE_PTR(new_clients));
-	redecide_everything(manager, manager->config, ids, grant_table_count(manager->grants));
+	manager_commit_clients(manager, TAKE_PTR(new_clients), ids, NULL);
 	return 0;
+}
+
+void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t *ids,
+			    const char *caller)
+{
+	replace_clients(manager, clients, caller);
+	redecide_everything(manager, manager->config, ids, grant_table_count(manager->grants));
 }
 
 int manager_try_config(Manager *manager, const Config *config)
@@ -180,7 +186,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	}
 	before = manager->config;
 	manager->config = TAKE_PTR(new_config);
-	replace_clients(manager, TAKE_PTR(new_clients));
+	replace_clients(manager, TAKE_PTR(new_clients), NULL);
 	if (keys)
 		key_ring_move(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);

@@ -74,11 +74,20 @@ typedef struct ClientSetting {
 	const char *value;
 } ClientSetting;
 
-/* Kept in the state directory. -EEXIST: the name is taken, -ENOTUNIQ: the key is. */
+/*
+ * Kept in the state directory, as the following are: -EROFS where that takes nothing. -EEXIST: the
+ * name is taken, -ENOTUNIQ: the key is; -EKEYREJECTED: it is none; -EINVAL: settings that cannot
+ * be.
+ */
 int manager_enroll_client(Manager *manager, const char *name, const PublicKey *key,
 			  const ClientSetting *settings, size_t count, const char *caller,
 			  char **ret_error);
+/* Ends its grants and conversations. The administrator's files stay, and count no longer. -ENOKEY.
+ */
 int manager_remove_client(Manager *manager, const char *name, const char *caller, char **ret_error);
-/* Settings that are not named stay. Enabled= too: what Enable() and Disable() set. */
+/*
+ * Settings that are not named stay; one without a value is what the administrator's files say, or
+ * its default. Enabled= too: what Enable() and Disable() set. -ENOKEY.
+ */
 int manager_set_client(Manager *manager, const char *name, const ClientSetting *settings,
 		       size_t count, const char *caller, char **ret_error);

@@ -175,6 +175,7 @@ void manager_free(Manager *manager)
 	client_set_free(manager->clients);
 	config_free(manager->config);
 	policy_layers_free(manager->layers);
+	client_roster_done(&manager->roster);
 	key_ring_done(&manager->keys);
 	free(manager);
 }
@@ -207,6 +208,11 @@ int manager_interfaces_changed(Manager *manager)
 const Config *manager_config(const Manager *manager)
 {
 	return manager->config;
+}
+
+const ClientSet *manager_clients(const Manager *manager)
+{
+	return manager->clients;
 }
 
 const GrantTable *manager_grants(const Manager *manager)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/client-roster.h"
 #include "daemon/interfaces.h"
 #include "daemon/key-ring.h"
 #include "daemon/observer.h"
@@ -88,6 +89,13 @@ int manager_set_clients(Manager *manager, ClientSet *clients);
  */
 void manager_set_layers(Manager *manager, PolicyLayers *layers, bool keep_good);
 
+/*
+ * Takes over what the clients were made of, so that they can be changed; as above. ROSTER is empty
+ * afterwards. And what it is now, to be brought up to date before manager_set_clients().
+ */
+void manager_set_roster(Manager *manager, ClientRoster *roster);
+ClientRoster *manager_roster(Manager *manager);
+
 /* Tells, as a reload does, that there was none: what is to be in force cannot be read. */
 void manager_reload_failed(Manager *manager, const char *detail);
 
@@ -100,6 +108,7 @@ void manager_ignore(Manager *manager, const ManagerObserver *observer);
 
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);
+const ClientSet *manager_clients(const Manager *manager);
 const GrantTable *manager_grants(const Manager *manager);
 const Interfaces *manager_interfaces(const Manager *manager);
 Enforcer *manager_enforcer(Manager *manager);

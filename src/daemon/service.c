@@ -46,8 +46,7 @@ typedef struct Service {
 	sd_event *event;
 	sd_event_source *timer;
 	ClientWatch *client_watch;
-	ClientConfs confs; /* of the clients in force */
-	int clock_fd;	   /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
+	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
 	bool dropped;
 	bool reload_failed; /* what is in force is not what the files say */
 	bool last_good;	    /* but what they said when they were usable */
@@ -59,7 +58,6 @@ static void service_done(Service *service)
 	sd_event_source_disable_unref(service->timer);
 	manager_free(service->manager); /* detaches */
 	client_watch_free(service->client_watch);
-	client_confs_done(&service->confs);
 	sd_event_unref(service->event);
 	fd_store_free(service->store);
 	state_free(service->state);
@@ -233,13 +231,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(service->event, 0);
 }
 
-static void keep_confs(Service *service, Setup *setup)
-{
-	client_confs_done(&service->confs);
-	service->confs = setup->confs;
-	setup->confs = (ClientConfs){0};
-}
-
 static int watch_clients(Service *service)
 {
 	return client_watch_directory(service->client_watch,
@@ -252,7 +243,8 @@ static void on_clients(void *userdata)
 	Service *service = userdata;
 	ClientSet *clients;
 
-	if (setup_load_clients(manager_config(service->manager), &service->confs, &clients) < 0 ||
+	if (setup_load_clients(service->options, manager_config(service->manager),
+			       manager_roster(service->manager), &clients) < 0 ||
 	    manager_set_clients(service->manager, clients) < 0)
 		return;
 	(void)expire(service);
@@ -277,7 +269,7 @@ static int reload(Service *service)
 		return r;
 	service->last_good = false;
 	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->store);
-	keep_confs(service, &setup);
+	manager_set_roster(service->manager, &setup.roster);
 	return watch_clients(service);
 }
 
@@ -343,6 +335,7 @@ static int make_manager(Service *service, Setup *setup)
 		return r;
 	service->last_good = setup->is_good;
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->store);
+	manager_set_roster(service->manager, &setup->roster);
 	return 0;
 }
 
@@ -431,14 +424,13 @@ static int add_packets(Service *service)
 }
 
 /* Clients' files take effect by themselves. */
-static int add_clients(Service *service, Setup *setup)
+static int add_clients(Service *service)
 {
 	int r;
 
 	r = client_watch_new(service->event, on_clients, service, &service->client_watch);
 	if (r < 0)
 		return r;
-	keep_confs(service, setup);
 	return watch_clients(service);
 }
 
@@ -472,7 +464,7 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	if (r >= 0)
 		r = add_packets(service);
 	if (r >= 0)
-		r = add_clients(service, setup);
+		r = add_clients(service);
 	if (r >= 0)
 		r = add_interfaces(service);
 	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */

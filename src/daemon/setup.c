@@ -12,7 +12,7 @@ void setup_done(Setup *setup)
 	config_free(setup->config);
 	policy_layers_free(setup->layers);
 	client_set_free(setup->clients);
-	client_confs_done(&setup->confs);
+	client_roster_done(&setup->roster);
 	key_ring_done(&setup->keys);
 	*setup = (Setup){0};
 }
@@ -67,25 +67,31 @@ static int load_keys(bool reload, Setup *setup)
 	return r == -EACCES ? -EINVAL : r;
 }
 
-static int load_clients(ClientFilesRefused refused, Setup *setup)
+static int load_clients(const Options *options, const Config *config, ClientFilesRefused refused,
+			Setup *setup)
 {
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	const ClientFilesReport to = {&diagnostics, refused, setup};
+	_cleanup_free_ char *buffer = NULL;
+	const char *directory = options_state_directory(options, &buffer);
 	int r;
 
-	r = client_files_load(setup->config, &setup->confs, &diagnostics, refused, setup,
-			      &setup->clients);
+	if (!directory)
+		return -ENOMEM;
+	r = client_files_load(config, directory, &setup->roster, &to, &setup->clients);
 	journal_diagnostics(&diagnostics);
 	return r;
 }
 
-int setup_load_clients(const Config *config, ClientConfs *confs, ClientSet **ret_clients)
+int setup_load_clients(const Options *options, const Config *config, ClientRoster *roster,
+		       ClientSet **ret_clients)
 {
-	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
-	Setup setup = {0}; /* only counts */
-	int r;
+	Setup setup = {.roster = *roster}; /* moved there and back */
+	int r = load_clients(options, config, client_refused, &setup);
 
-	r = client_files_load(config, confs, &diagnostics, client_refused, &setup, ret_clients);
-	journal_diagnostics(&diagnostics);
+	*roster = setup.roster;
+	if (r == 0)
+		*ret_clients = setup.clients;
 	return r;
 }
 
@@ -98,7 +104,7 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup)
 	if (r == 0)
 		r = load_keys(reload, &setup);
 	if (r == 0)
-		r = load_clients(client_refused, &setup);
+		r = load_clients(options, setup.config, client_refused, &setup);
 	if (r < 0)
 		return r;
 	ephemeral_ports_warn(&setup.config->protected_ports);
@@ -122,7 +128,7 @@ int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup)
 	if (r == -EINVAL && setup.config && !must_knock)
 		r = 0;
 	if (r == 0)
-		r = load_clients(client_refused, &setup);
+		r = load_clients(options, setup.config, client_refused, &setup);
 	if (r == -EINVAL && setup.config && !must_knock) {
 		setup.clients = client_set_new();
 		r = setup.clients ? 0 : -ENOMEM;
@@ -145,7 +151,7 @@ int setup_check(const Options *options)
 		return r;
 	/* Whatever else is wrong is said in the same run. */
 	keys = load_keys(false, &setup);
-	clients = load_clients(client_wrong, &setup);
+	clients = load_clients(options, setup.config, client_wrong, &setup);
 	if (keys == -ENOMEM || clients == -ENOMEM)
 		return -ENOMEM;
 	if (keys < 0 || clients < 0 || setup.refused > 0)

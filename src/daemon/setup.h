@@ -19,10 +19,10 @@ typedef struct Setup {
 	PolicyLayers *layers; /* what it is made of */
 	KeyRing keys;
 	ClientSet *clients;
-	ClientConfs confs;
-	bool is_good;	 /* the last good one, for the files are unusable */
-	bool keeps_keys; /* the keys cannot be read any more, those in use are to stay */
-	size_t refused;	 /* reasons why clients were refused */
+	ClientRoster roster; /* what clients is made of */
+	bool is_good;	     /* the last good one, for the files are unusable */
+	bool keeps_keys;     /* the keys cannot be read any more, those in use are to stay */
+	size_t refused;	     /* reasons why clients were refused */
 } Setup;
 
 void setup_done(Setup *setup);
@@ -43,10 +43,11 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup);
 int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup);
 
 /*
- * Reads the clients alone, CONFS being those of the last time (client_files_load()). Same returns
+ * Reads the clients alone, ROSTER being that of the last time (client_files_load()). Same returns
  * as setup_load().
  */
-int setup_load_clients(const Config *config, ClientConfs *confs, ClientSet **ret_clients);
+int setup_load_clients(const Options *options, const Config *config, ClientRoster *roster,
+		       ClientSet **ret_clients);
 
 /*
  * --check-config: reads it all, says what is wrong, on stdout that nothing is. Returns 0, -EINVAL

@@ -204,6 +204,11 @@ int state_directory_fd(const State *state)
 	return state->dir_fd;
 }
 
+int state_open_clients(State *state)
+{
+	return open_or_make(state->dir_fd, "clients");
+}
+
 /* Gives the directory DIR_FD and every file in it. */
 static int give(int dir_fd, uid_t uid, gid_t gid)
 {
@@ -228,7 +233,10 @@ static int give(int dir_fd, uid_t uid, gid_t gid)
 
 int state_give(State *state, uid_t uid, gid_t gid)
 {
-	int r = give(state->dir_fd, uid, gid);
+	_cleanup_close_ int clients = state_open_clients(state);
+	int r = clients < 0 ? clients : give(clients, uid, gid);
 
-	return r < 0 ? r : give(state->replay_fd, uid, gid);
+	if (r == 0)
+		r = give(state->replay_fd, uid, gid);
+	return r < 0 ? r : give(state->dir_fd, uid, gid);
 }

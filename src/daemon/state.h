@@ -33,6 +33,12 @@ DEFINE_CLEANUP(State, state_free)
 /* The directory itself, for what else is kept in it. It stays the state's. */
 int state_directory_fd(const State *state);
 
+/*
+ * Opens the directory clients in it, making it where it is missing. The caller closes it. A
+ * descriptor or a negative errno.
+ */
+int state_open_clients(State *state);
+
 /* Makes it all belong to UID and GID, for a daemon that is about to become them. 0 or an errno. */
 int state_give(State *state, uid_t uid, gid_t gid);
 

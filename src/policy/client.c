@@ -179,9 +179,14 @@ static int read_settings(Settings *settings, const char *conf_path, const char *
 	if (r < 0)
 		return r;
 	/* Lines that are not even lines count as well: whoever wrote them meant something. */
-	if (reading.unusable || diagnostics->errors > errors)
-		return -EINVAL;
-	return check_settings(settings, conf_path, diagnostics);
+	return reading.unusable || diagnostics->errors > errors ? -EINVAL : 0;
+}
+
+int client_key_is_list(const char *key)
+{
+	const GrammarKey *row = grammar_find(client_keys, ARRAY_SIZE(client_keys), "Client", key);
+
+	return row ? row->type->list : -ENOENT;
 }
 
 /* What spale 0.3's configuration says of this client, where NAME.conf is silent. */
@@ -358,6 +363,32 @@ int client_set_add(ClientSet *set, const Config *config, const char *name, const
 		   const char *conf_path, const char *conf_text, size_t conf_size,
 		   Diagnostics *diagnostics)
 {
+	const ClientText conf = {conf_path, conf_text, conf_size}, none = {conf_path, NULL, 0};
+
+	return client_set_add_changed(set, config, name, key, &conf, &none, diagnostics);
+}
+
+/* What both texts say. */
+static int read_texts(Settings *settings, const ClientText *conf, const ClientText *changes,
+		      Diagnostics *diagnostics)
+{
+	int r = 0;
+
+	if (conf->text)
+		r = read_settings(settings, conf->path, conf->text, conf->size, diagnostics);
+	if (r == 0 && changes->text)
+		r = read_settings(settings, changes->path, changes->text, changes->size,
+				  diagnostics);
+	if (r == 0)
+		r = check_settings(settings, changes->text ? changes->path : conf->path,
+				   diagnostics);
+	return r;
+}
+
+int client_set_add_changed(ClientSet *set, const Config *config, const char *name,
+			   const PublicKey *key, const ClientText *conf, const ClientText *changes,
+			   Diagnostics *diagnostics)
+{
 	_cleanup_settings_ Settings settings = {
 		.client = {.key = *key, .enabled = true, .not_after_real_usec = UINT64_MAX}};
 	_cleanup_member_ Member *member = calloc(1, sizeof(*member));
@@ -366,12 +397,11 @@ int client_set_add(ClientSet *set, const Config *config, const char *name, const
 
 	if (!member)
 		return -ENOMEM;
-	r = check_place(set, name, key, conf_path, diagnostics);
+	r = check_place(set, name, key, conf->path, diagnostics);
 	if (r < 0)
 		return r;
 	snprintf(settings.client.name, sizeof(settings.client.name), "%s", name);
-	if (conf_text)
-		r = read_settings(&settings, conf_path, conf_text, conf_size, diagnostics);
+	r = read_texts(&settings, conf, changes, diagnostics);
 	if (r < 0)
 		return r;
 	override = config_override(config, name);

@@ -59,6 +59,21 @@ int client_set_add(ClientSet *set, const Config *config, const char *name, const
 		   const char *conf_path, const char *conf_text, size_t conf_size,
 		   Diagnostics *diagnostics);
 
+/* A text of settings ([Client] section), and the file's name in diagnostics. */
+typedef struct ClientText {
+	const char *path;
+	const char *text; /* NULL: none */
+	size_t size;
+} ClientText;
+
+/* The same with two texts: what CHANGES says counts, and CONF where it is silent. */
+int client_set_add_changed(ClientSet *set, const Config *config, const char *name,
+			   const PublicKey *key, const ClientText *conf, const ClientText *changes,
+			   Diagnostics *diagnostics);
+
+/* Whether KEY of [Client] takes a list: 1, 0, or -ENOENT (there is no such key). */
+int client_key_is_list(const char *key);
+
 /* Removes the client of this key and name (one key in two files counts for neither). */
 void client_set_remove(ClientSet *set, const char *name);
 
