@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the tests share: systemd, the journal, the installed spale, and a host outside."""
 
+import contextlib
+import json
 import os
 import pathlib
 import re
@@ -161,6 +163,83 @@ def configure():
     # No test waits for what might have been accepted before the first start.
     spaled = shutil.which("spaled")
     drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
+
+
+def install_binary(path):
+    """Puts another spaled into the place of the installed one."""
+    place = pathlib.Path("/usr/sbin/spaled")
+    new = place.with_name(".spaled-new")
+    shutil.copyfile(path, new)
+    new.chmod(0o755)
+    new.rename(place)
+
+
+# ---- kernel objects --------------------------------------------------------------------------
+
+def bpftool(*argv):
+    return json.loads(run("/usr/sbin/bpftool", "-j", *argv).stdout or "null")
+
+
+def _descriptors(pid):
+    """What fdinfo has of each descriptor, as dictionaries."""
+    for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            yield dict(re.split(r":\s*", line, maxsplit=1)
+                       for line in path.read_text().splitlines() if ":" in line)
+
+
+def bpf_map(pid, name):
+    """The id of a map that a process holds."""
+    for fields in _descriptors(pid):
+        if "map_id" in fields and bpftool("map", "show", "id", fields["map_id"])["name"] == name:
+            return fields["map_id"]
+    raise AssertionError(f"{pid} holds no map {name}")
+
+
+def judge(pid):
+    """
+    What the spaled with this process id has on its one interface: the id of the link (without
+    tcx that of the array by which the filter finds the program), the program's id, and its tag.
+    """
+    for fields in _descriptors(pid):
+        if "link_id" in fields:
+            return fields["link_id"], fields["prog_id"], fields["prog_tag"]
+        if fields.get("map_type") == "3":  # BPF_MAP_TYPE_PROG_ARRAY
+            value = bpftool("map", "dump", "id", fields["map_id"])[0]["value"]
+            program = int.from_bytes(bytes(int(byte, 16) for byte in value), sys.byteorder)
+            return fields["map_id"], program, bpftool("prog", "show", "id", program)["tag"]
+    raise AssertionError(f"{pid} judges nothing")
+
+
+# ---- memory ----------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def no_memory_for(pid):
+    """
+    Has the kernel kill this process as soon as it asks for memory: by the unit's own limit, or,
+    where its memory is not counted in this hierarchy of cgroups, by one of the older kind.
+    """
+    own = pathlib.Path("/sys/fs/cgroup" + show("ControlGroup"))
+    if (own / "memory.max").exists():
+        (own / "memory.max").write_text("0")
+        yield own / "memory.events"
+        return  # the next process has another cgroup, or this one with the unit's limits
+    root = pathlib.Path("/run/memory")
+    root.mkdir(exist_ok=True)
+    run("mount", "-t", "cgroup", "-o", "memory", "memory", root)
+    group = root / "none"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("65536")
+        (group / "cgroup.procs").write_text(str(pid))
+        yield group / "memory.oom_control"
+    finally:
+        group.rmdir()
+        run("umount", root)
+
+
+def oom_kills(path):
+    return int(re.search(r"(?m)^oom_kill (\d+)$", path.read_text())[1])
 
 
 def status_of(pid):

@@ -7,6 +7,7 @@ not accepted again. Stopping the service opens. With SPALE_LONG=1 everything is 
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,9 @@ import pytest
 from lib import services
 from machine import active, main_pid, run, show, systemctl, wait_until
 
-COUNT = 100 if os.environ.get("SPALE_LONG") == "1" else 10
+LONG = os.environ.get("SPALE_LONG") == "1"
+COUNT = 100 if LONG else 10
+UPGRADES = 20 if LONG else 4
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,6 +93,11 @@ class Attacker:
         sent, answers = self._process.communicate(timeout=10)[0].split()
         return int(sent), int(answers)
 
+    def close(self):
+        self._process.kill()
+        self._process.wait(10)
+        self._process.stdout.close()
+
 
 @contextlib.contextmanager
 def nothing_gets_through(outside, alice):
@@ -98,8 +106,7 @@ def nothing_gets_through(outside, alice):
     session = Session(outside)
     kept = show("NFileDescriptorStore")
     assert int(kept) > 0
-    attacker = Attacker(outside)
-    with contextlib.closing(session):
+    with contextlib.closing(session), contextlib.closing(Attacker(outside)) as attacker:
         yield session
         assert session.lives()
         assert outside.reaches(services.TCP), "the grant is gone"
@@ -147,6 +154,115 @@ def test_systemd_is_started_anew(outside, alice, mode):
         before = main_pid()
         os.kill(before, signal.SIGKILL)
         assert comes_back(before)
+
+
+@pytest.fixture
+def binaries(tmp_path):
+    """The installed spaled, and one whose programs are others. The installed one is back at the end."""
+    shutil.copy("/usr/sbin/spaled", tmp_path / "spaled")
+    # It looks for its configuration where a build without a prefix has it.
+    others = pathlib.Path("/usr/local/etc/spale")
+    others.parent.mkdir(exist_ok=True)
+    others.symlink_to(machine.CONF)
+    yield tmp_path / "spaled", machine.BUILD / "tests" / "system" / "next" / "spaled-next"
+    machine.install_binary(tmp_path / "spaled")
+    others.unlink()
+
+
+def test_upgraded(outside, alice, mode, binaries):
+    """To a binary with another program, and back. It takes its place in one step: the link stays."""
+    with nothing_gets_through(outside, alice) as session:
+        link, program, tag = machine.judge(main_pid())
+        tags = {tag}
+        for number in range(UPGRADES):
+            machine.install_binary(binaries[(number + 1) % 2])
+            systemctl("restart", "spaled")
+            assert session.lives()
+            before = (link, program, tag)
+            link, program, tag = machine.judge(main_pid())
+            assert link == before[0]
+            assert program != before[1] and tag != before[2]
+            tags.add(tag)
+        assert len(tags) == 2
+        assert show("StatusText") == "1 grants, 0 knocks accepted"
+
+
+def test_killed_while_upgraded(outside, alice, mode, binaries):
+    """Whoever comes after the kill has another program."""
+    with nothing_gets_through(outside, alice) as session:
+        _, _, tag = machine.judge(main_pid())
+        machine.install_binary(binaries[1])
+        before = main_pid()
+        os.kill(before, signal.SIGKILL)
+        assert comes_back(before)
+        assert session.lives()
+        assert machine.judge(main_pid())[2] != tag
+
+
+def test_out_of_memory(outside, alice, mode):
+    """The kernel kills it for want of memory."""
+    with nothing_gets_through(outside, alice) as session:
+        before = main_pid()
+        with machine.no_memory_for(before) as events:
+            kills = machine.oom_kills(events)
+            # Something to do, so that it asks for some.
+            systemctl("reload", "spaled", check=False)
+            assert wait_until(lambda: main_pid() != before, 15)
+            assert machine.oom_kills(events) > kills
+        assert comes_back(before)
+        assert session.lives()
+
+
+def mark_as_oomd():
+    for name in ("user.oomd_ooms", "user.oomd_kill"):
+        os.setxattr("/sys/fs/cgroup" + show("ControlGroup"), name, b"1")
+
+
+def test_killed_for_the_memory_of_others(outside, alice, mode):
+    """As systemd-oomd does it: it leaves a mark at the cgroup, which systemd finds."""
+    with nothing_gets_through(outside, alice) as session:
+        said = machine.Said()
+        before = main_pid()
+        mark_as_oomd()
+        os.kill(before, signal.SIGKILL)
+        assert comes_back(before)
+        assert session.lives()
+        assert "systemd-oomd killed 1 process" in said, said.text()
+
+
+def set_abi(number):
+    """Has the tables in force say that they are of another version."""
+    settings = machine.bpf_map(main_pid(), "settings")
+    value = machine.bpftool("map", "dump", "id", settings)[0]["value"]
+    value[:4] = [hex(byte) for byte in number.to_bytes(4, sys.byteorder)]
+    machine.bpftool("map", "update", "id", settings, "key", 0, 0, 0, 0, "value", *value)
+
+
+def test_tables_of_another_version(outside, alice, mode):
+    """They are not understood, so they are left as they are; who wants the new version has to stop."""
+    with nothing_gets_through(outside, alice) as session:
+        judge = machine.judge(main_pid())
+        set_abi(1000)
+        said = machine.Said()
+        systemctl("restart", "spaled")
+        assert r'an earlier spaled enforces with a map "settings" of ABI 1000, and this one speaks ' \
+               r"ABI \d+: what it enforces stays in force, and no knock is taken; to go on with " \
+               r"this one, stop the service, which opens the ports, and start it" in said
+        assert show("StatusText") == "No knock is taken: an earlier spaled cannot be taken over from"
+        assert active() == "active"
+        assert session.lives()
+        before = main_pid()
+        os.kill(before, signal.SIGKILL)
+        assert comes_back(before)
+        assert systemctl("reload", "spaled", check=False).returncode != 0
+        assert session.lives()
+        # Nothing of it was touched.
+        assert run("/usr/sbin/bpftool", "prog", "show", "id", judge[1]).returncode == 0
+    systemctl("stop", "spaled")
+    assert outside.reaches(services.TCP, source=1)
+    systemctl("start", "spaled")
+    assert show("StatusText") == "0 grants, 0 knocks accepted"
+    assert outside.is_kept_from(services.TCP, source=1)
 
 
 def test_stop_opens_and_forgets(outside, alice, mode):
