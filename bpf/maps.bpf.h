@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every map, and who writes it. All of them are declared and can be pinned; nothing that the
- * daemon writes lives in .bss. Keys, values and sizes: spale/bpf-abi.h.
+ * Every map, and who writes it. All of them are declared, and pinned by name where a loader of
+ * objects wants that; nothing that the daemon writes lives in .bss. Keys, values and sizes:
+ * spale/bpf-abi.h.
  *
  * Included by each program once: maps and constants are defined here.
  */
@@ -29,9 +30,22 @@ struct address {
 	};
 };
 
+/*
+ * Nobody writes it: its size is the number, so that a daemon can tell whose maps another loader
+ * made before there is anything in them, and no loader puts two ABIs into one directory.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_ABI);
+	__type(key, __u32);
+	__type(value, __u32);
+} abi SEC(".maps");
+
 /* Daemon writes (through mmap, a bit at a time), packet path reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -41,6 +55,7 @@ struct {
 /* Daemon writes, packet path reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct spale_settings);
@@ -49,6 +64,7 @@ struct {
 /* Daemon adds, replaces and removes; packet path writes last_mono_ns of what is there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_GRANTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_grant_key);
@@ -58,7 +74,8 @@ struct {
 /* Daemon writes, packet path reads. The value says only that the prefix is there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, SPALE_ALLOW_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_ALLOW_ROOM);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_allow4_key);
 	__type(value, __u32);
@@ -66,7 +83,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, SPALE_ALLOW_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_ALLOW_ROOM);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_allow6_key);
 	__type(value, __u32);
@@ -79,6 +97,7 @@ struct client_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_CLIENTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct client_key);
@@ -88,7 +107,8 @@ struct {
 /* Daemon writes, packet path reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SPALE_KNOCK_ADDRESSES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_KNOCK_ADDRESSES_ROOM);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct address);
 	__type(value, __u32);
@@ -97,6 +117,7 @@ struct {
 /* Daemon writes, packet path reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_VLANS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_vlan_key);
@@ -106,6 +127,7 @@ struct {
 /* Daemon writes, packet path reads. An array, for the lookup of a slot is inlined: no call. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_SLOTS);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -114,6 +136,7 @@ struct {
 /* Daemon writes, packet path reads. The value says only that the station is there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_STATIONS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_station);
@@ -123,6 +146,7 @@ struct {
 /* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_SEEN_MAX);
 	__type(key, struct spale_seen_key);
 	__type(value, __u32);
@@ -131,6 +155,7 @@ struct {
 /* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_BUCKETS_MAX);
 	__type(key, struct address);
 	__type(value, __u64);
@@ -139,6 +164,7 @@ struct {
 /* Buckets of enum spale_total. Packet path writes, nobody else looks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_TOTAL_BUCKETS);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -147,12 +173,14 @@ struct {
 /* struct spale_knock: packet path produces, daemon consumes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_KNOCKS_RING);
 } knocks SEC(".maps");
 
 /* Packet path writes, nobody else looks: an LRU, for outsiders make it grow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_ATTEMPTS_MAX);
 	__type(key, struct address);
 	__type(value, struct spale_attempts);
@@ -161,12 +189,14 @@ struct {
 /* struct spale_event: packet path produces, daemon consumes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_EVENTS_RING);
 } events SEC(".maps");
 
 /* Packet path adds, daemon reads; an interface's slot is cleared by the daemon before reuse. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_SLOTS);
 	__type(key, __u32);
 	__type(value, struct spale_counters);
@@ -175,6 +205,7 @@ struct {
 /* Daemon writes, for the daemon that comes after it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_OWNERS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
@@ -183,6 +214,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_ACCEPTED_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_accepted_key);
@@ -197,6 +229,7 @@ struct tick {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct tick);

@@ -48,6 +48,8 @@ static int act(const Options *options)
 		return setup_show(options);
 	case OPTIONS_RELOAD:
 		return reload(options->reload_pid);
+	case OPTIONS_UNPIN:
+		return setup_unpin(options);
 	case OPTIONS_HELP:
 		return print(options_help);
 	case OPTIONS_VERSION:
@@ -67,14 +69,11 @@ int main(int argc, char *argv[])
 		journal_line(LOG_LEVEL_ERROR, "spaled: %s", error ?: strerror(-r));
 		return r == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
 	}
-	if (options.pin)
-		journal_line(LOG_LEVEL_WARNING,
-			     "option -p does nothing in this version: the maps are "
-			     "not pinned");
 	r = act(&options);
 	if (r == -EINVAL)
 		return EXIT_CONFIG;
-	if (r < 0 && options.action != OPTIONS_RUN && options.action != OPTIONS_RELOAD)
+	if (r < 0 && options.action != OPTIONS_RUN && options.action != OPTIONS_RELOAD &&
+	    options.action != OPTIONS_UNPIN)
 		journal_line(LOG_LEVEL_ERROR, "spaled: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -10,7 +10,7 @@ build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libm
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
 test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban git groff-base libclang-rt-dev lintian
-    polkitd procps python3-systemd systemd-container systemd-sysv)
+    polkitd procps python3-systemd systemd-container systemd-sysv xdp-tools)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2

@@ -20,6 +20,11 @@
 /* A duration or a point in time that never comes. */
 #define SPALE_NEVER_NS (~0ULL)
 
+/*
+ * Map "abi", in which nothing is kept, has as many elements as SPALE_ABI says: so whoever finds
+ * maps that another loader made knows whose they are (External= in spale.conf(5)).
+ */
+
 /* ---- ports ------------------------------------------------------------------------------- */
 
 /*
@@ -200,6 +205,9 @@ struct spale_allow6_key {
 
 #define SPALE_ALLOW_MAX 65536
 
+/* While one list replaces another of the largest size, the kernel holds both. */
+#define SPALE_ALLOW_ROOM (2 * SPALE_ALLOW_MAX)
+
 /* ---- VLANs ------------------------------------------------------------------------------- */
 
 /*
@@ -237,7 +245,8 @@ struct spale_station {
 #define SPALE_CLIENTS_MAX 65536
 
 /* Map "knock_addrs": destination address (16 bytes) that takes knocks -> __u32 1. */
-#define SPALE_KNOCK_ADDRESSES_MAX 256
+#define SPALE_KNOCK_ADDRESSES_MAX  256
+#define SPALE_KNOCK_ADDRESSES_ROOM (2 * SPALE_KNOCK_ADDRESSES_MAX) /* as SPALE_ALLOW_ROOM */
 
 /* Longest datagram of any format. */
 #define SPALE_KNOCK_MAX 144

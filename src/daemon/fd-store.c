@@ -66,7 +66,13 @@ int fd_store_new(FdStore **ret_store)
 	store = calloc(1, sizeof(*store));
 	if (!store)
 		return -ENOMEM;
-	store->ops = (EnforcerStore){take, put, drop, store};
+	store->ops = (EnforcerStore){
+		.take = take,
+		.put = put,
+		.remove = drop,
+		.userdata = store,
+		.remedy = "stop the service, which opens the ports, and start it",
+	};
 	store->names = names;
 	store->count = count;
 	store->heritage = count > 0;
@@ -98,6 +104,13 @@ const EnforcerStore *fd_store_for_enforcer(const FdStore *store)
 bool fd_store_has_heritage(const FdStore *store)
 {
 	return store && store->heritage;
+}
+
+void fd_store_give_up(FdStore *store)
+{
+	for (int i = 0; store && i < store->count; i++)
+		if (store->names[i])
+			drop(store, store->names[i]);
 }
 
 int fd_store_settle(const FdStore *store)

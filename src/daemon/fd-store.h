@@ -26,5 +26,8 @@ const EnforcerStore *fd_store_for_enforcer(const FdStore *store);
 /* Whether anything was handed over. */
 bool fd_store_has_heritage(const FdStore *store);
 
+/* Has the service manager let go of what nobody took. NULL is fine. */
+void fd_store_give_up(FdStore *store);
+
 /* Waits until the service manager has got everything. 0 or a negative errno. */
 int fd_store_settle(const FdStore *store);

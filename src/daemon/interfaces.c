@@ -485,7 +485,8 @@ static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_
 	_cleanup_present_ Present present = {0};
 	_cleanup_free_ char *uncovered = NULL;
 
-	if (look(self, &present) < 0)
+	/* Where another loader attaches, only he knows. */
+	if (config->external || look(self, &present) < 0)
 		return;
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].asks_for_stations)

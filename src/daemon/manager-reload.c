@@ -52,6 +52,14 @@ int manager_enforce(Manager *manager, const Config *config, const ClientSet *cli
 	return r;
 }
 
+/* Whether kernel objects are kept where they were. */
+static bool keeps_attaching(const Config *before, const Config *config)
+{
+	return before->pin == config->pin && before->external == config->external &&
+	       ((!config->pin && !config->external) ||
+		strcmp(before->pin_directory, config->pin_directory) == 0);
+}
+
 /* Has the kernel enforce a new configuration everywhere, or the old one as before. */
 static int enforce_new(Manager *manager, const Config *config, const ClientSet *clients)
 {
@@ -60,6 +68,12 @@ static int enforce_new(Manager *manager, const Config *config, const ClientSet *
 	if (config->mode != manager->config->mode) {
 		journal_line(LOG_LEVEL_ERROR,
 			     "Mode= cannot change while interfaces are attached: restart spaled");
+		return -EOPNOTSUPP;
+	}
+	if (!keeps_attaching(manager->config, config)) {
+		journal_line(LOG_LEVEL_ERROR,
+			     "Pin=, PinDirectory= and External= cannot change while spaled runs: "
+			     "restart it");
 		return -EOPNOTSUPP;
 	}
 	/* What is pending was decided by the old policy, which may be the last one that takes it.

@@ -17,6 +17,9 @@ const char options_help[] =
 	"exit\n"
 	"      --show-config          print the configuration in effect, with its origins; exit\n"
 	"      --reload PID           have the running daemon PID reload; exit with the outcome\n"
+	"      --unpin                remove what a spaled that is gone has left pinned, which "
+	"opens\n"
+	"                             the ports; exit\n"
 	"      --state-directory DIR  where replay floors are kept ($STATE_DIRECTORY, else\n"
 	"                             " SPALE_STATEDIR ")\n"
 	"      --first-start          no daemon ran here before: take knocks at once\n"
@@ -34,11 +37,10 @@ const char options_help[] =
 	"  -n, --log-only             count what would be dropped, and let it pass\n"
 	"      --server-key PATH      private key of the server; may be given several times\n"
 	"      --clients DIR          directory of the clients' keys\n"
-	"\n"
-	"Options of spale 0.3 that this version does not have:\n"
-	"  -p, --pin                  does nothing\n"
-	"      --pin-dir DIR, --external-xdp\n"
-	"                             are refused\n"
+	"  -p, --pin                  keep the ports closed when spaled is killed\n"
+	"      --pin-dir DIR          directory for that, in a BPF file system\n"
+	"      --external-xdp         use what another loader attached and pinned there, by TC or "
+	"XDP\n"
 	"\n"
 	"Exit status: 0 ended by a signal or done, 1 failed, 2 wrong usage, 78 unusable "
 	"configuration.\n"
@@ -49,6 +51,7 @@ enum {
 	OPTION_CHECK_CONFIG = 256,
 	OPTION_SHOW_CONFIG,
 	OPTION_RELOAD,
+	OPTION_UNPIN,
 	OPTION_STATE_DIRECTORY,
 	OPTION_FIRST_START,
 	OPTION_DROP_PRIVS,
@@ -66,6 +69,7 @@ static const struct option long_options[] = {
 	{"check-config", no_argument, NULL, OPTION_CHECK_CONFIG},
 	{"show-config", no_argument, NULL, OPTION_SHOW_CONFIG},
 	{"reload", required_argument, NULL, OPTION_RELOAD},
+	{"unpin", no_argument, NULL, OPTION_UNPIN},
 	{"state-directory", required_argument, NULL, OPTION_STATE_DIRECTORY},
 	{"first-start", no_argument, NULL, OPTION_FIRST_START},
 	{"drop-privs", required_argument, NULL, OPTION_DROP_PRIVS},
@@ -102,6 +106,9 @@ static const struct SettingRow {
 	{OPTION_CLIENTS, false, true, "--clients", "Knock", "ClientsDirectory"},
 	{'t', false, false, "-t", "Grant", "Idle"},
 	{'g', false, false, "-g", "Grant", "Grace"},
+	{'p', false, false, "-p", "Attach", "Pin"},
+	{OPTION_PIN_DIR, false, true, "--pin-dir", "Attach", "PinDirectory"},
+	{OPTION_EXTERNAL_XDP, false, false, "--external-xdp", "Attach", "External"},
 };
 
 void options_done(Options *options)
@@ -203,9 +210,6 @@ static int handle(Options *options, int option, const char *value, char **ret_er
 	case 'h':
 		options->action = OPTIONS_HELP;
 		return 0;
-	case 'p':
-		options->pin = true;
-		return 0;
 	case OPTION_VERSION:
 		options->action = OPTIONS_VERSION;
 		return 0;
@@ -217,6 +221,9 @@ static int handle(Options *options, int option, const char *value, char **ret_er
 		return 0;
 	case OPTION_RELOAD:
 		return set_reload(options, value, ret_error);
+	case OPTION_UNPIN:
+		options->action = OPTIONS_UNPIN;
+		return 0;
 	case OPTION_STATE_DIRECTORY:
 		return set_path(&options->state_directory, value);
 	case OPTION_FIRST_START:
@@ -224,17 +231,6 @@ static int handle(Options *options, int option, const char *value, char **ret_er
 		return 0;
 	case OPTION_DROP_PRIVS:
 		return set_text(&options->drop_privs, value);
-	case OPTION_PIN_DIR:
-		return fail(ret_error, -EINVAL,
-			    "--pin-dir: this version does not pin its programs and "
-			    "maps; leave the option out, for spaled needs no pins to run",
-			    "", "");
-	case OPTION_EXTERNAL_XDP:
-		return fail(ret_error, -EINVAL,
-			    "--external-xdp: this version does not use a program that "
-			    "something else loaded; leave the option out, detach that program, and "
-			    "spaled attaches its own (-m xdp)",
-			    "", "");
 	}
 	return set_setting(options, option, value);
 }

@@ -18,6 +18,7 @@ typedef enum OptionsAction {
 	OPTIONS_CHECK_CONFIG,
 	OPTIONS_SHOW_CONFIG,
 	OPTIONS_RELOAD,
+	OPTIONS_UNPIN,
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 } OptionsAction;
@@ -30,7 +31,7 @@ typedef struct OptionsSetting {
 	char *value; /* NULL: not given */
 } OptionsSetting;
 
-#define OPTIONS_SETTINGS 8
+#define OPTIONS_SETTINGS 11
 
 typedef struct Options {
 	OptionsAction action;
@@ -41,7 +42,6 @@ typedef struct Options {
 	char *state_directory; /* NULL: none was given */
 	bool first_start;
 	pid_t reload_pid; /* OPTIONS_RELOAD: whom to ask */
-	bool pin;	  /* -p of spale 0.3, which changes nothing here */
 } Options;
 
 void options_done(Options *options);

@@ -11,8 +11,8 @@
 #include <time.h>
 
 #include "daemon/client-watch.h"
-#include "daemon/fd-store.h"
 #include "daemon/journal.h"
+#include "daemon/keeper.h"
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "daemon/privileges.h"
@@ -41,7 +41,7 @@ typedef struct Told {
 typedef struct Service {
 	const Options *options;
 	State *state;
-	FdStore *store; /* NULL: by hand */
+	Keeper *keeper; /* borrowed */
 	Manager *manager;
 	sd_event *event;
 	sd_event_source *timer;
@@ -59,7 +59,6 @@ static void service_done(Service *service)
 	manager_free(service->manager); /* detaches */
 	client_watch_free(service->client_watch);
 	sd_event_unref(service->event);
-	fd_store_free(service->store);
 	state_free(service->state);
 	closep(&service->clock_fd);
 }
@@ -268,7 +267,7 @@ static int reload(Service *service)
 	if (r < 0)
 		return r;
 	service->last_good = false;
-	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->store);
+	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup.roster);
 	return watch_clients(service);
 }
@@ -324,7 +323,7 @@ static int make_manager(Service *service, Setup *setup)
 	Enforcer *enforcer;
 	int r;
 
-	r = ebpf_enforcer_new(fd_store_for_enforcer(service->store), &enforcer, &error);
+	r = ebpf_enforcer_new(keeper_store(service->keeper), &enforcer, &error);
 	if (r < 0) {
 		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
 		return r;
@@ -334,7 +333,7 @@ static int make_manager(Service *service, Setup *setup)
 	if (r < 0)
 		return r;
 	service->last_good = setup->is_good;
-	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->store);
+	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup->roster);
 	return 0;
 }
@@ -348,6 +347,9 @@ static int drop_privileges(Service *service, const Privileges *privileges)
 	r = state_give(service->state, privileges->uid, privileges->gid);
 	if (r < 0)
 		return fail(r, "the state directory cannot be given to the new user");
+	r = pins_give(service->keeper->pins, privileges->uid, privileges->gid);
+	if (r < 0)
+		return fail(r, "the directory of pins cannot be given to the new user");
 	r = privileges_drop(privileges);
 	if (r < 0)
 		return fail(r, "privileges cannot be dropped");
@@ -453,6 +455,8 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 
 	r = open_state(service);
 	if (r == 0)
+		r = keeper_open(service->keeper, setup->config);
+	if (r == 0)
 		r = make_manager(service, setup);
 	if (r < 0)
 		return r;
@@ -476,16 +480,15 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	 * Whoever starts a service at boot cannot wait for the network first, so what is named and
 	 * not there will come. By hand it is a mistake.
 	 */
-	r = manager_attach(service->manager, service->store);
+	r = manager_attach(service->manager, service->keeper->fds);
 	return r < 0 ? r : drop_privileges(service, privileges);
 }
 
-/* STORE is taken over. */
-static int run(const Options *options, FdStore *store, Setup *setup, const Privileges *privileges)
+static int run(const Options *options, Keeper *keeper, Setup *setup, const Privileges *privileges)
 {
 	_cleanup_service_ Service service = {
 		.options = options,
-		.store = store,
+		.keeper = keeper,
 		.clock_fd = -1,
 		.told.grants = SIZE_MAX, /* nothing was told */
 	};
@@ -495,7 +498,8 @@ static int run(const Options *options, FdStore *store, Setup *setup, const Privi
 	if (r < 0)
 		return r;
 	announce_started(&service);
-	r = fd_store_settle(service.store);
+	keeper_hold(keeper);
+	r = fd_store_settle(keeper->fds);
 	if (r < 0)
 		journal_line(LOG_LEVEL_WARNING,
 			     "the service manager may not have got what it has to keep: %s",
@@ -505,16 +509,10 @@ static int run(const Options *options, FdStore *store, Setup *setup, const Privi
 		sd_notify(false, "READY=1");
 		r = sd_event_loop(service.event);
 	}
-	return r < 0 ? fail(r, "the event loop failed") : 0;
-}
-
-/* What can be said at the end: a service manager may start us again, and keeps all until then. */
-static void announce_stopped(bool kept)
-{
-	journal_event(JOURNAL_STOPPED,
-		      &(JournalFields){.detail = kept ? "what is protected stays so until the "
-							"service is stopped"
-						      : "nothing is protected any more"});
+	if (r < 0)
+		return fail(r, "the event loop failed");
+	keeper_let_go(keeper);
+	return 0;
 }
 
 /*
@@ -539,11 +537,10 @@ static int load(const Options *options, const FdStore *store, Setup *ret_setup)
 
 int service_run(const Options *options)
 {
-	_cleanup_(fd_store_freep) FdStore *store = NULL;
+	_cleanup_keeper_ Keeper keeper = {0};
 	_cleanup_setup_ Setup setup = {0};
 	_cleanup_free_ char *error = NULL;
 	Privileges privileges = {0};
-	bool kept;
 	int r;
 
 	r = process_forbid_dumps();
@@ -556,20 +553,19 @@ int service_run(const Options *options)
 			return -EINVAL;
 		}
 	}
-	r = fd_store_new(&store);
+	r = fd_store_new(&keeper.fds);
 	if (r < 0)
 		return fail(r, "what the service manager has kept cannot be used");
-	kept = store;
-	r = load(options, store, &setup);
+	r = load(options, keeper.fds, &setup);
 	if (r == 0)
-		r = run(options, TAKE_PTR(store), &setup, &privileges);
+		r = run(options, &keeper, &setup, &privileges);
 	else if (r != -ECANCELED)
 		return r;
-	if (r == -ESTALE)
+	if (r == -ESTALE && keeper.fds)
 		r = standstill("an earlier spaled cannot be taken over from", options, NULL);
 	/* From here on -EINVAL would be the kernel's, not the configuration's. */
 	if (r < 0 && r != -ECANCELED)
 		return r == -EINVAL ? -EIO : r;
-	announce_stopped(kept);
+	journal_event(JOURNAL_STOPPED, &(JournalFields){.detail = keeper_last_words(&keeper)});
 	return 0;
 }

@@ -2,10 +2,12 @@
 #include "daemon/setup.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/client-files.h"
 #include "daemon/ephemeral-ports.h"
 #include "daemon/journal.h"
+#include "enforce/pins.h"
 
 void setup_done(Setup *setup)
 {
@@ -158,6 +160,22 @@ int setup_check(const Options *options)
 		return -EINVAL;
 	ephemeral_ports_warn(&setup.config->protected_ports);
 	return puts("configuration is usable") < 0 || fflush(stdout) != 0 ? -errno : 0;
+}
+
+int setup_unpin(const Options *options)
+{
+	_cleanup_setup_ Setup setup = {0};
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	r = load_config(options, &setup);
+	if (r < 0)
+		return r;
+	r = pins_remove(setup.config->pin_directory, &error);
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
+	/* -EINVAL would be the configuration's. */
+	return r == -EINVAL ? -EIO : r;
 }
 
 int setup_show(const Options *options)

@@ -55,6 +55,12 @@ int setup_load_clients(const Options *options, const Config *config, ClientRoste
  */
 int setup_check(const Options *options);
 
+/*
+ * --unpin: removes what a spaled that is gone has pinned where the configuration says. Returns 0,
+ * -EINVAL (the configuration is unusable, and said) or another negative errno, said.
+ */
+int setup_unpin(const Options *options);
+
 /* --show-config: prints the configuration in effect on stdout. Same returns, and what write(2)
  * says. */
 int setup_show(const Options *options);

@@ -28,7 +28,7 @@ typedef struct Attachment {
 	AttachmentKind kind;
 	uint32_t ifindex;
 	int link_fd;	 /* TCX and XDP */
-	int gate_fd;	 /* CLSACT: array that our filter finds the program in */
+	int gate_fd;	 /* CLSACT: array that our filter finds the program in; -1: it is it */
 	uint32_t handle; /* CLSACT: of our filter */
 	bool made_qdisc; /* CLSACT: the qdisc was not there before us */
 } Attachment;
@@ -48,20 +48,18 @@ int attach_header_kind(Enforcer *report, const NetlinkInterface *interface, Mode
 int attach_begin(Enforcer *report, int program_fd, const NetlinkInterface *interface, Mode mode,
 		 Attachment *ret_attachment);
 
-/* The ways of attach_begin() one by one. */
+/*
+ * The same for good: it outlives us without anybody's descriptor where it is a clsact filter, and
+ * where it is a link as soon as that is pinned.
+ */
+int attach_begin_lasting(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+			 Mode mode, Attachment *ret_attachment);
+
+/* The ways of attach_begin() one by one; the third is attach_clsact(). */
 int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interface,
 	       Attachment *ret_attachment);
-int attach_clsact(Enforcer *report, int program_fd, const NetlinkInterface *interface,
-		  Attachment *ret_attachment);
 int attach_xdp(Enforcer *report, int program_fd, const NetlinkInterface *interface,
 	       Attachment *ret_attachment);
-
-/*
- * Takes over the clsact filter of an earlier daemon, of which somebody has kept GATE_FD, in steps
- * that leave the interface guarded. The attachment has a copy of the descriptor.
- */
-int attach_clsact_again(Enforcer *report, int program_fd, const NetlinkInterface *interface,
-			int gate_fd, Attachment *ret_attachment);
 
 /* Lets go of it without detaching: whoever keeps its descriptor has it now. */
 void attach_leave(Attachment *attachment);

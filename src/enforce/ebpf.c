@@ -166,6 +166,9 @@ static int ebpf_attach(Enforcer *enforcer, const char *name, Mode mode)
 {
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
 
+	if (ebpf->instances.store && ebpf->instances.store->is_foreign)
+		return enforcer_fail(enforcer, -EOPNOTSUPP,
+				     "%s: External= leaves attaching to somebody else", name);
 	if (ebpf->policy->settings.abi == 0)
 		return enforcer_fail(enforcer, -EINVAL, "%s: there is no policy to enforce yet",
 				     name);

@@ -69,13 +69,17 @@ typedef void (*EnforcerRecord)(const void *key, const void *value, void *userdat
 
 /*
  * Where kernel objects are kept while no daemon runs. Each has a name; descriptors that are handed
- * over stay the caller's.
+ * over stay the caller's, and what is put under a name that is there replaces it.
  */
 typedef struct EnforcerStore {
 	int (*take)(void *userdata, const char *name); /* once; the caller closes it. -ENOENT */
 	int (*put)(void *userdata, const char *name, int fd);
 	void (*remove)(void *userdata, const char *name);
 	void *userdata;
+	const char *remedy; /* what to do about contents that cannot be used: "stop …" */
+	bool is_pinned;	    /* for good: no descriptor has to be held */
+	bool is_foreign; /* made by another loader: all maps are there, and nothing is attached */
+	bool lets_go;	 /* what is kept ends with the enforcer; read when that is freed */
 } EnforcerStore;
 
 typedef struct EnforcerOps {

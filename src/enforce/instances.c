@@ -8,14 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enforce/attach-clsact.h"
 #include "enforce/netlink.h"
 #include "enforce/vlans.h"
 
-/* Room for "gate-4294967295". */
+/* Room for "filter-4294967295". */
 #define STORE_NAME_MAX 24
 
-/* A link is kept with its slot, which its program was made for; a clsact filter's gate with its
- * interface, which nothing else tells. */
+/*
+ * A link is kept with its slot, which its program was made for; a clsact filter's gate with its
+ * interface, which nothing else tells. A filter that needs no gate is noted with its program.
+ */
 static const char *link_name(uint32_t slot, char name[static STORE_NAME_MAX])
 {
 	snprintf(name, STORE_NAME_MAX, "link-%u", slot);
@@ -28,24 +31,40 @@ static const char *gate_name(uint32_t ifindex, char name[static STORE_NAME_MAX])
 	return name;
 }
 
+static const char *filter_name(uint32_t ifindex, char name[static STORE_NAME_MAX])
+{
+	snprintf(name, STORE_NAME_MAX, "filter-%u", ifindex);
+	return name;
+}
+
 static const char *store_name(const Instances *self, const Instance *instance,
 			      char name[static STORE_NAME_MAX])
 {
-	return instance->attachment.kind == ATTACHMENT_CLSACT
-		       ? gate_name(instance->attachment.ifindex, name)
-		       : link_name((uint32_t)(instance - self->items), name);
+	const Attachment *attachment = &instance->attachment;
+
+	if (attachment->kind != ATTACHMENT_CLSACT)
+		return link_name((uint32_t)(instance - self->items), name);
+	return attachment->gate_fd < 0 ? filter_name(attachment->ifindex, name)
+				       : gate_name(attachment->ifindex, name);
 }
 
-static int keep(const Instances *self, const Instance *instance)
+/* Whether what is kept outlives this process. */
+static bool lasts(const Instances *self)
+{
+	return self->store && !self->store->lets_go;
+}
+
+static int keep(const Instances *self, const Instance *instance, int program_fd)
 {
 	const Attachment *attachment = &instance->attachment;
 	char name[STORE_NAME_MAX];
+	int fd = attachment->link_fd;
 
 	if (!self->store)
 		return 0;
-	return self->store->put(self->store->userdata, store_name(self, instance, name),
-				attachment->kind == ATTACHMENT_CLSACT ? attachment->gate_fd
-								      : attachment->link_fd);
+	if (attachment->kind == ATTACHMENT_CLSACT)
+		fd = attachment->gate_fd < 0 ? program_fd : attachment->gate_fd;
+	return self->store->put(self->store->userdata, store_name(self, instance, name), fd);
 }
 
 /* Detaches, and has nobody keep it. */
@@ -178,12 +197,13 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 	program_fd = program_load(self->report, self->program_maps, mode, slot, kind);
 	if (program_fd < 0)
 		return program_fd;
-	error = attach_begin(self->report, program_fd, &interface, mode, &instance->attachment);
+	error = (self->store && self->store->is_pinned ? attach_begin_lasting : attach_begin)(
+		self->report, program_fd, &interface, mode, &instance->attachment);
 	if (error < 0)
 		return error;
 	memcpy(instance->name, interface.name, sizeof(instance->name));
 	instance->mode = mode;
-	error = keep(self, instance);
+	error = keep(self, instance, program_fd);
 	if (error < 0) {
 		Enforcer ignored = {0};
 
@@ -329,6 +349,16 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 	return 0;
 }
 
+/* Another store than the one that had kept it may be the one that keeps from now on. */
+static int keep_again(Instances *self, const Instance *instance, int program_fd)
+{
+	int error = self->store->is_pinned ? keep(self, instance, program_fd) : 0;
+
+	return error < 0 ? enforcer_fail(self->report, error, "%s: cannot have it kept: %s",
+					 instance->name, strerror(-error))
+			 : 0;
+}
+
 /* Replaces the program of a link that was kept. */
 static int adopt(Instances *self, uint32_t slot, int link_fd)
 {
@@ -356,7 +386,7 @@ static int adopt(Instances *self, uint32_t slot, int link_fd)
 				     interface.name, strerror(errno));
 	memcpy(instance->name, interface.name, sizeof(instance->name));
 	instance->attachment = attachment;
-	return 0;
+	return keep_again(self, instance, program_fd);
 }
 
 static int adopt_links(Instances *self)
@@ -380,9 +410,13 @@ static int adopt_links(Instances *self)
 	return 0;
 }
 
-/* Puts our filter and program in the place of those that go through a gate that was kept. */
-static int adopt_gate(Instances *self, const NetlinkInterface *interface, int gate_fd)
+/*
+ * Puts our filter and program in the place of those that were kept: through their gate, if they
+ * have one (GATE_FD, else -1) and nobody pins.
+ */
+static int adopt_filter(Instances *self, const NetlinkInterface *interface, int gate_fd)
 {
+	const bool lasting = self->store->is_pinned || gate_fd < 0;
 	_cleanup_close_ int program_fd = -1;
 	enum spale_header_kind kind;
 	Instance *instance = NULL;
@@ -402,16 +436,37 @@ static int adopt_gate(Instances *self, const NetlinkInterface *interface, int ga
 	program_fd = program_load(self->report, self->program_maps, MODE_TC, slot, kind);
 	if (program_fd < 0)
 		return program_fd;
-	error = attach_clsact_again(self->report, program_fd, interface, gate_fd,
-				    &instance->attachment);
+	error = lasting ? attach_clsact_lasting(self->report, program_fd, interface,
+						&instance->attachment)
+			: attach_clsact_again(self->report, program_fd, interface, gate_fd,
+					      &instance->attachment);
 	if (error < 0)
 		return error;
 	memcpy(instance->name, interface->name, sizeof(instance->name));
 	instance->mode = MODE_TC;
-	return 0;
+	return keep_again(self, instance, program_fd);
 }
 
-static int adopt_gates(Instances *self)
+/* A filter that was kept by its gate or by itself, and for a while by both. */
+static int adopt_filters_of(Instances *self, const NetlinkInterface *interface)
+{
+	const EnforcerStore *store = self->store;
+	char gate[STORE_NAME_MAX], filter[STORE_NAME_MAX];
+	_cleanup_close_ int gate_fd =
+		store->take(store->userdata, gate_name(interface->ifindex, gate));
+	_cleanup_close_ int filter_fd =
+		store->take(store->userdata, filter_name(interface->ifindex, filter));
+	int error;
+
+	if (gate_fd < 0 && filter_fd < 0)
+		return 0;
+	error = adopt_filter(self, interface, gate_fd);
+	if (error == 0 && gate_fd >= 0 && store->is_pinned)
+		store->remove(store->userdata, gate);
+	return error;
+}
+
+static int adopt_filters(Instances *self)
 {
 	_cleanup_free_ NetlinkInterface *interfaces = NULL;
 	size_t count = 0;
@@ -420,14 +475,8 @@ static int adopt_gates(Instances *self)
 	if (error < 0)
 		return enforcer_fail(self->report, error, "cannot list the interfaces: %s",
 				     strerror(-error));
-	for (size_t i = 0; error == 0 && i < count; i++) {
-		char name[STORE_NAME_MAX];
-		_cleanup_close_ int gate_fd = self->store->take(
-			self->store->userdata, gate_name(interfaces[i].ifindex, name));
-
-		if (gate_fd >= 0)
-			error = adopt_gate(self, &interfaces[i], gate_fd);
-	}
+	for (size_t i = 0; error == 0 && i < count; i++)
+		error = adopt_filters_of(self, &interfaces[i]);
 	return error;
 }
 
@@ -435,16 +484,16 @@ int instances_adopt(Instances *self)
 {
 	int error = self->store ? adopt_links(self) : 0;
 
-	return error < 0 || !self->store ? error : adopt_gates(self);
+	return error < 0 || !self->store ? error : adopt_filters(self);
 }
 
 /* What is kept stays in force without us: only our descriptors go. */
 void instances_done(Instances *self)
 {
 	for (size_t i = 0; i < SPALE_SLOTS; i++) {
-		if (self->store)
+		if (lasts(self))
 			attach_leave(&self->items[i].attachment);
 		else
-			attach_end(self->report, &self->items[i].attachment);
+			(void)end(self, &self->items[i]);
 	}
 }

@@ -18,6 +18,23 @@
 /* What the kernel says for "no such thing here"; errno.h does not know it (ENOTSUPP). */
 #define KERNEL_ENOTSUPP 524
 
+/*
+ * The objects' maps are pinned by name where other loaders want that. Here they are shared and kept
+ * in other ways. (libbpf 1.1 takes NULL for "nowhere".)
+ */
+static int pin_nothing(struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int error = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (error == 0)
+			error = bpf_map__set_pin_path(map, NULL);
+	}
+	return error;
+}
+
 struct ProgramMaps {
 	struct spale_tc *owner; /* its program is never loaded */
 	bool inherited;
@@ -123,24 +140,6 @@ static int fail_with_hint(Enforcer *report, int error, const char *what)
 
 /* ---- maps -------------------------------------------------------------------------------- */
 
-/*
- * While one list replaces another of the largest size, the kernel holds both. These maps take
- * memory for what is in them only.
- */
-static int make_room_for_two(struct spale_tc *owner)
-{
-	struct bpf_map *const maps[] = {owner->maps.allow4, owner->maps.allow6,
-					owner->maps.knock_addrs};
-
-	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
-		int error = bpf_map__set_max_entries(maps[i], 2 * bpf_map__max_entries(maps[i]));
-
-		if (error < 0)
-			return error;
-	}
-	return 0;
-}
-
 static const char *store_name(const struct bpf_map *map, char name[static STORE_NAME_MAX])
 {
 	snprintf(name, STORE_NAME_MAX, "map-%s", bpf_map__name(map));
@@ -170,22 +169,43 @@ static int read_abi(int fd, uint32_t value_size, uint32_t *ret_abi)
 	return 0;
 }
 
-static int refuse_heritage(Enforcer *report, const char *name, uint32_t abi)
+static int refuse_heritage(Enforcer *report, const EnforcerStore *store, const char *name,
+			   uint32_t abi)
 {
 	char number[24] = "of another shape";
 
 	if (abi)
 		snprintf(number, sizeof(number), "of ABI %u", abi);
+	if (store->is_foreign)
+		return enforcer_fail(report, -EPROTO,
+				     "External=: a map \"%s\" %s is pinned there, and this spaled "
+				     "speaks ABI %u: %s",
+				     name, number, SPALE_ABI, store->remedy);
 	return enforcer_fail(report, -ESTALE,
 			     "an earlier spaled enforces with a map \"%s\" %s, and this one "
 			     "speaks ABI %u: what it enforces stays in force, and no knock is "
-			     "taken; to go on with this one, stop the service, which opens the "
-			     "ports, and start it",
-			     name, number, SPALE_ABI);
+			     "taken; to go on with this one, %s",
+			     name, number, SPALE_ABI, store->remedy);
+}
+
+/* The order in which maps are inherited: first what tells the ABI's number. */
+enum {
+	RANK_ABI,
+	RANK_SETTINGS,
+	RANK_OTHERS,
+	RANKS,
+};
+
+static int rank_of(const struct spale_tc *owner, const struct bpf_map *map)
+{
+	if (map == owner->maps.abi)
+		return RANK_ABI;
+	return map == owner->maps.settings ? RANK_SETTINGS : RANK_OTHERS;
 }
 
 /* Uses the map FD, which was kept, in place of a new one. */
-static int inherit(Enforcer *report, struct bpf_map *map, int fd)
+static int inherit(Enforcer *report, const EnforcerStore *store, struct bpf_map *map, int fd,
+		   int rank)
 {
 	const char *name = bpf_map__name(map);
 	struct bpf_map_info info = {0};
@@ -193,12 +213,14 @@ static int inherit(Enforcer *report, struct bpf_map *map, int fd)
 	uint32_t abi = SPALE_ABI;
 	int error = bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? -errno : 0;
 
-	if (error == 0 && strcmp(name, "settings") == 0)
+	if (error == 0 && rank == RANK_ABI)
+		abi = info.max_entries;
+	if (error == 0 && rank == RANK_SETTINGS)
 		error = read_abi(fd, info.value_size, &abi);
 	if (error == 0 && abi && abi != SPALE_ABI)
-		return refuse_heritage(report, name, abi);
+		return refuse_heritage(report, store, name, abi);
 	if (error == 0 && !is_of_shape(map, &info))
-		return refuse_heritage(report, name, 0);
+		return refuse_heritage(report, store, name, 0);
 	if (error == 0)
 		error = bpf_map__reuse_fd(map, fd);
 	return error < 0
@@ -207,26 +229,38 @@ static int inherit(Enforcer *report, struct bpf_map *map, int fd)
 		       : 0;
 }
 
-/* Settings come first, for they tell the number. *RET_COUNT: how many were there. */
+static int missing_map(Enforcer *report, const EnforcerStore *store, const struct bpf_map *map,
+		       int error)
+{
+	if (error != -ENOENT)
+		return enforcer_fail(report, error, "External=: cannot open the map \"%s\": %s",
+				     bpf_map__name(map), strerror(-error));
+	return enforcer_fail(report, error, "External=: no map \"%s\" is pinned there: %s",
+			     bpf_map__name(map), store->remedy);
+}
+
+/* *RET_COUNT: how many were there. */
 static int inherit_all(Enforcer *report, const EnforcerStore *store, struct spale_tc *owner,
 		       size_t *ret_count)
 {
 	struct bpf_map *map;
 	size_t count = 0;
 
-	for (int settings = 1; settings >= 0; settings--) {
+	for (int rank = 0; rank < RANKS; rank++) {
 		bpf_object__for_each_map(map, owner->obj)
 		{
 			char name[STORE_NAME_MAX];
 			int error;
 
-			if (bpf_map__is_internal(map) || (map == owner->maps.settings) != settings)
+			if (bpf_map__is_internal(map) || rank_of(owner, map) != rank)
 				continue;
 			_cleanup_close_ int fd =
 				store->take(store->userdata, store_name(map, name));
+			if (fd < 0 && store->is_foreign)
+				return missing_map(report, store, map, fd);
 			if (fd < 0)
 				continue;
-			error = inherit(report, map, fd);
+			error = inherit(report, store, map, fd, rank);
 			if (error < 0)
 				return error;
 			count++;
@@ -269,7 +303,7 @@ int program_maps_new(Enforcer *report, const EnforcerStore *store, ProgramMaps *
 		return fail_with_hint(report, -errno, "cannot read the embedded eBPF programs");
 	error = bpf_program__set_autoload(owner->progs.spale_tc, false);
 	if (error == 0)
-		error = make_room_for_two(owner);
+		error = pin_nothing(owner->obj);
 	if (error == 0 && store) {
 		error = inherit_all(report, store, owner, &inherited);
 		if (error < 0)
@@ -340,7 +374,9 @@ static int load(Enforcer *report, const ProgramMaps *maps, struct bpf_object *ob
 	int error, fd;
 
 	verifier_said[0] = '\0';
-	error = share_maps(maps, object);
+	error = pin_nothing(object);
+	if (error == 0)
+		error = share_maps(maps, object);
 	if (error == 0)
 		error = bpf_object__load(object);
 	if (error < 0)

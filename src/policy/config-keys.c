@@ -66,6 +66,11 @@ const GrammarKey config_keys[] = {
 
 	{"Log", "Level", &grammar_log_level, "debug, info, warning or error", AT(log_level),
 	 .fallback = "info", .legacy = {"LOG_LEVEL"}},
+
+	{"Attach", "Pin", &grammar_bool, "yes or no", AT(pin), .fallback = "no"},
+	{"Attach", "PinDirectory", &grammar_path, "a path", AT(pin_directory),
+	 .fallback = "/sys/fs/bpf/spale"},
+	{"Attach", "External", &grammar_bool, "yes or no", AT(external), .fallback = "no"},
 };
 
 /* What spale 0.3 had behind the upper-cased name of a client. */

@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
-static void print_default(FILE *stream, const ConfigBuilder *builder, const GrammarKey *key)
+static void print_default(FILE *stream, const ConfigBuilder *builder, const GrammarKey *key,
+			  bool is_external)
 {
 	const char *fallback = config_fallback(builder, key);
 	_cleanup_free_ char *resolved = NULL;
 
 	if (!fallback) {
-		fprintf(stream, "#%s=\n# required\n", key->name);
+		fprintf(stream, "#%s=\n# %s\n", key->name,
+			is_external ? "another loader attaches" : "required");
 		return;
 	}
 	if (key->type->path)
@@ -25,7 +27,7 @@ static int print_key(FILE *stream, const ConfigBuilder *builder, const GrammarKe
 	ConfigSelection selection = config_select(builder, key);
 
 	if (selection.count == 0) {
-		print_default(stream, builder, key);
+		print_default(stream, builder, key, config->external);
 		return 0;
 	}
 	if (key->type->format) {

@@ -20,6 +20,7 @@ void config_done(Config *config)
 	free(config->knock_addresses.items);
 	string_list_done(&config->server_keys);
 	free(config->clients_directory);
+	free(config->pin_directory);
 	for (size_t i = 0; i < config->override_count; i++) {
 		free(config->overrides[i].name);
 		port_list_done(&config->overrides[i].ports);
@@ -374,12 +375,28 @@ static void complete_addresses(Config *config)
 }
 
 static int apply_key(const ConfigBuilder *builder, const GrammarKey *key, Config *config,
+		     Diagnostics *diagnostics);
+
+/* Interfaces are somebody else's business where another loader attaches. */
+static bool is_needless(const ConfigBuilder *builder, const GrammarKey *key)
+{
+	_cleanup_diagnostics_ Diagnostics ignored = {0};
+	_cleanup_config_done_ Config config = {0};
+
+	return key == config_key_find("Protect", "Interfaces") &&
+	       apply_key(builder, config_key_find("Attach", "External"), &config, &ignored) == 0 &&
+	       config.external;
+}
+
+static int apply_key(const ConfigBuilder *builder, const GrammarKey *key, Config *config,
 		     Diagnostics *diagnostics)
 {
 	ConfigSelection selection = config_select(builder, key);
 	bool legacy = true;
 	char name[CONFIG_KEY_NAME_MAX];
 
+	if (selection.count == 0 && !key->fallback && is_needless(builder, key))
+		return 0;
 	if (selection.count == 0)
 		return apply_default(builder, key, config, diagnostics);
 	for (size_t i = selection.from; i < builder->count; i++) {
@@ -519,6 +536,10 @@ static void warn(const ConfigBuilder *builder, const Config *config, Diagnostics
 			"then keeps a grant for ever; set it, to %s for example",
 			config_key_name(key, name), key->legacy_fallback, key->fallback);
 	}
+	if (config->external && config->interfaces.count > 0)
+		diagnostics_add(diagnostics, SEVERITY_WARNING, NULL,
+				"[Protect] Interfaces= has no effect with [Attach] External=yes: "
+				"whoever loads the programs attaches them");
 	if (ports > GRANT_PORTS_MAX)
 		diagnostics_add(diagnostics, SEVERITY_WARNING, NULL,
 				"[Protect] Ports= has %zu ports and one grant opens %d at most: "
@@ -539,6 +560,8 @@ int config_builder_finish(ConfigBuilder *builder, Diagnostics *diagnostics, Conf
 	if (diagnostics->errors > 0)
 		return -EINVAL;
 	warn(builder, config, diagnostics);
+	if (config->external)
+		string_list_done(&config->interfaces);
 	*ret_config = TAKE_PTR(config);
 	return 0;
 }

@@ -99,6 +99,11 @@ typedef struct Config {
 	/* [Log] */
 	LogLevel log_level;
 
+	/* [Attach] */
+	bool pin;	     /* what is attached outlives the daemon without a service manager */
+	char *pin_directory; /* absolute */
+	bool external;	     /* another loader attaches; interfaces is empty then */
+
 	/* spale 0.3 */
 	bool legacy; /* at least one legacy key was used in a file */
 	ClientOverride *overrides;

@@ -57,6 +57,18 @@ static int map_fd(Gate *gate, const char *name)
 	return fd;
 }
 
+/* The maps are this program's own: none is pinned. */
+static void pin_nothing(struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (bpf_map__set_pin_path(map, NULL) < 0)
+			die("bpf_map__set_pin_path", errno);
+	}
+}
+
 static void open_program(Gate *gate, enum spale_header_kind kind)
 {
 	int r;
@@ -67,6 +79,7 @@ static void open_program(Gate *gate, enum spale_header_kind kind)
 		if (!skeleton)
 			die("spale_xdp", errno);
 		skeleton->rodata->slot = GATE_SLOT;
+		pin_nothing(skeleton->obj);
 		r = spale_xdp__load(skeleton);
 		if (r < 0)
 			die("spale_xdp", r);
@@ -80,6 +93,7 @@ static void open_program(Gate *gate, enum spale_header_kind kind)
 			die("spale_tc", errno);
 		skeleton->rodata->slot = GATE_SLOT;
 		skeleton->rodata->header_kind = kind;
+		pin_nothing(skeleton->obj);
 		r = spale_tc__load(skeleton);
 		if (r < 0)
 			die("spale_tc", r);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "enforce/attach.h"
+#include "enforce/attach-clsact.h"
 #include "enforce/netlink.h"
 #include "enforce/program.h"
 

@@ -48,7 +48,8 @@ static int store_put(void *userdata, const char *name, int fd)
 	return kept[kept_count++].fd < 0 ? -errno : 0;
 }
 
-static const EnforcerStore store = {store_take, store_put, store_remove, NULL};
+static const EnforcerStore store = {
+	.take = store_take, .put = store_put, .remove = store_remove, .remedy = "empty it"};
 
 static int empty_store(void **state)
 {

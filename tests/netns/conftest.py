@@ -55,7 +55,7 @@ def unguarded(lab):
             for family in netns.FAMILIES}
 
 
-@pytest.fixture(params=["tc", "xdp"])
+@pytest.fixture(params=["tc", pytest.param("xdp", marks=pytest.mark.needs_xdp)])
 def mode(request):
     return request.param
 

@@ -114,6 +114,8 @@ def test_every_key_is_shown(directory):
         ("Grant", "Grace"): "300s", ("Grant", "Lifetime"): "12h", ("Grant", "Prefix4"): "32",
         ("Grant", "Prefix6"): "128", ("Grant", "RequireSourceMatch"): "auto",
         ("Grant", "RequireDestinationMatch"): "no", ("Log", "Level"): "info",
+        ("Attach", "Pin"): "no", ("Attach", "PinDirectory"): "/sys/fs/bpf/spale",
+        ("Attach", "External"): "no",
     }
     said_here = {
         ("Protect", "Interfaces"): ("s0", "spale.conf:2"),
@@ -223,8 +225,8 @@ def test_emptied_and_later_lines(directory):
 @pytest.mark.parametrize("text, line", [
     (b"\xef\xbb\xbf" + NEEDED.encode(), "spale.conf: warning: the file begins with a byte order "
      "mark, which is left out; save it as UTF-8 without one"),
-    (NEEDED.encode() + b"[Attach]\nPin=yes\n",
-     "spale.conf:7: warning: unknown section [Attach]: Pin= has no effect"),
+    (NEEDED.encode() + b"[Plugin]\nPin=yes\n",
+     "spale.conf:7: warning: unknown section [Plugin]: Pin= has no effect"),
     (NEEDED.encode() + b"IFACE=eth0\n", "spale.conf:6: warning: unknown key IFACE= in [Knock]; keys "
      "of spale 0.3 stand before the first section"),
     (b"Interfaces=eth0\n" + NEEDED.encode(),

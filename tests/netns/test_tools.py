@@ -234,7 +234,7 @@ def test_legacy_profile_with_source(legacy, lab, tmp_path, family):
 
 
 @pytest.mark.parametrize("options", [
-    ["-S", services.CLOSED], ["-t", "1", "-g", "0"], ["-n"], ["-p"]], ids=lambda o: o[0])
+    ["-S", services.CLOSED], ["-t", "1", "-g", "0"], ["-n"]], ids=lambda o: o[0])
 def test_legacy_options(own_daemon, lab, mode, options):
     daemon = own_daemon
     daemon.conf_path.write_text(LEGACY.format(
@@ -247,14 +247,3 @@ def test_legacy_options(own_daemon, lab, mode, options):
     if options[0] == "-t":
         assert daemon.wait_log("grant expired", timeout=4), daemon.log()
         assert tcp_closed(lab.client, "ipv4", services.TCP)
-
-
-@pytest.mark.parametrize("options", [["--external-xdp"], ["--pin-dir", "/tmp"]],
-                         ids=lambda o: o[0])
-def test_legacy_options_that_are_refused(own_daemon, lab, options):
-    daemon = own_daemon
-    daemon.write_conf()
-    status, log = daemon.fails(*options)
-    assert status == 2
-    assert options[0] in log
-    assert tcp_open(lab.client, "ipv4", services.TCP)

@@ -290,9 +290,9 @@ static void test_several_errors(void **state)
 
 static void test_unknown(void **state)
 {
-	_cleanup_making_ Making making = make(
-		"Interfaces=eth1\n" REQUIRED "IFACE=eth2\nALICE_PORTS=22\nWindow=60s\n[Protect]\n"
-		"KeepAll=yes\nports=23\n[Nftables]\nMirror=no\n[Attach]\nPin=no\n");
+	_cleanup_making_ Making making = make("Interfaces=eth1\n" REQUIRED
+					      "IFACE=eth2\nALICE_PORTS=22\nWindow=60s\n[Protect]\n"
+					      "KeepAll=yes\nports=23\n[Nftables]\nMirror=no\n");
 
 	(void)state;
 	assert_int_equal(making.result, 0);
@@ -306,10 +306,42 @@ static void test_unknown(void **state)
 		"warning f:9: unknown key Window= in [Knock]\n"
 		"warning f:11: unknown key KeepAll= in [Protect]\n"
 		"warning f:12: unknown key ports= in [Protect]\n"
-		"warning f:14: unknown section [Nftables]: Mirror= has no effect\n"
-		"warning f:16: unknown section [Attach]: Pin= has no effect\n");
+		"warning f:14: unknown section [Nftables]: Mirror= has no effect\n");
 	assert_strings(&making.config->interfaces, "eth0");
 	assert_false(making.config->legacy);
+}
+
+/* Where another loader attaches, interfaces are its business. */
+static void test_external(void **state)
+{
+	static const char base[] = "[Attach]\nExternal=%s\nPinDirectory=pins\n[Protect]\nPorts=22\n"
+				   "[Knock]\nPorts=62201\n";
+	_cleanup_free_ char *external = NULL, *internal = NULL, *named = NULL;
+
+	(void)state;
+	assert_true(asprintf(&external, base, "yes") > 0);
+	assert_true(asprintf(&internal, base, "no") > 0);
+	assert_true(asprintf(&named, "%s[Protect]\nInterfaces=eth0\n", external) > 0);
+
+	_cleanup_making_ Making without = make(external);
+	assert_int_equal(without.result, 0);
+	assert_true(without.config->external);
+	assert_false(without.config->pin);
+	assert_string_equal(without.config->pin_directory, "/etc/spale/pins");
+	assert_int_equal(without.config->interfaces.count, 0);
+	assert_said(&without.diagnostics, "");
+
+	_cleanup_making_ Making needed = make(internal);
+	assert_int_equal(needed.result, -EINVAL);
+	assert_said(&needed.diagnostics,
+		    "error [Protect] Interfaces= is required (legacy: IFACE, option -i)\n");
+
+	_cleanup_making_ Making unheeded = make(named);
+	assert_int_equal(unheeded.result, 0);
+	assert_int_equal(unheeded.config->interfaces.count, 0);
+	assert_said(&unheeded.diagnostics,
+		    "warning [Protect] Interfaces= has no effect with [Attach] External=yes: "
+		    "whoever loads the programs attaches them\n");
 }
 
 /* ---- several places ---------------------------------------------------------------------- */
@@ -465,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_several_errors),
 		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_external),
 		cmocka_unit_test(test_later_lines),
 		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_options),
