@@ -9,9 +9,9 @@
 #define SPALE_BUS_NAME "org.spale1"
 
 /* Objects. Behind the prefixes: a grant's number; names as sd_bus_path_encode(3) escapes them. */
-#define SPALE_BUS_PATH		  "/org/spale1"
-#define SPALE_BUS_GRANT_PREFIX	  "/org/spale1/grant"
-#define SPALE_BUS_CLIENT_PREFIX	  "/org/spale1/client"
+#define SPALE_BUS_PATH		   "/org/spale1"
+#define SPALE_BUS_GRANT_PREFIX	   "/org/spale1/grant"
+#define SPALE_BUS_CLIENT_PREFIX	   "/org/spale1/client"
 #define SPALE_BUS_INTERFACE_PREFIX "/org/spale1/interface"
 
 /* Interfaces. */
