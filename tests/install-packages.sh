@@ -9,8 +9,9 @@ build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libm
     linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
-test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban git groff-base libclang-rt-dev lintian
-    polkitd procps python3-systemd systemd-container systemd-sysv xdp-tools)
+test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban fish git groff-base less
+    libclang-rt-dev lintian polkitd procps python3-systemd systemd-container systemd-sysv tmux
+    xdp-tools zsh)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2
