@@ -28,6 +28,8 @@
 #define SPALE_MESSAGE_LAST_GOOD		 "18333f71c0804d14ade8ec6e9cd6091e"
 #define SPALE_MESSAGE_INTERFACE_ATTACHED "3a2855706b31443c862988cc738764c4"
 #define SPALE_MESSAGE_INTERFACE_LOST	 "b09c0f06da614ab4af564270f0696371"
+#define SPALE_MESSAGE_NFTABLES_LOST	 "0a357ac1acbc4566ac8e4d65a50fa600"
+#define SPALE_MESSAGE_NFTABLES_RESTORED	 "8e509e89843a487da1f57c283ab13fdc"
 
 /* Fields, in text as in the readable line: whatever does not apply is left out. */
 #define SPALE_FIELD_CLIENT    "SPALE_CLIENT"	/* name of a client */

@@ -39,7 +39,9 @@
 	X(POLICY_CHANGED, "policy changed", INFO)                                                  \
 	X(LAST_GOOD, "the configuration is unusable, the last good one is in force", ERROR)        \
 	X(INTERFACE_ATTACHED, "interface attached", INFO)                                          \
-	X(INTERFACE_LOST, "interface lost", WARNING)
+	X(INTERFACE_LOST, "interface lost", WARNING)                                               \
+	X(NFTABLES_LOST, "nftables mirror lost", WARNING)                                          \
+	X(NFTABLES_RESTORED, "nftables mirror restored", INFO)
 
 typedef enum JournalEvent {
 #define JOURNAL_ENUM(name, text, level) JOURNAL_##name,

@@ -15,6 +15,7 @@
 #include "daemon/keeper.h"
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
+#include "daemon/mirror.h"
 #include "daemon/privileges.h"
 #include "daemon/reload-request.h"
 #include "daemon/setup.h"
@@ -43,6 +44,7 @@ typedef struct Service {
 	State *state;
 	Keeper *keeper; /* borrowed */
 	Manager *manager;
+	Mirror *mirror;
 	sd_event *event;
 	sd_event_source *timer;
 	ClientWatch *client_watch;
@@ -56,6 +58,7 @@ typedef struct Service {
 static void service_done(Service *service)
 {
 	sd_event_source_disable_unref(service->timer);
+	mirror_free(service->mirror);
 	manager_free(service->manager); /* detaches */
 	client_watch_free(service->client_watch);
 	sd_event_unref(service->event);
@@ -471,6 +474,9 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = add_clients(service);
 	if (r >= 0)
 		r = add_interfaces(service);
+	if (r >= 0)
+		r = mirror_new(service->event, service->manager,
+			       fd_store_for_enforcer(service->keeper->fds), &service->mirror);
 	/* Where the service manager wants it ($WATCHDOG_USEC): a loop that is stuck is killed. */
 	if (r >= 0)
 		r = sd_event_set_watchdog(service->event, true);
@@ -481,7 +487,10 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	 * not there will come. By hand it is a mistake.
 	 */
 	r = manager_attach(service->manager, service->keeper->fds);
-	return r < 0 ? r : drop_privileges(service, privileges);
+	if (r < 0)
+		return r;
+	mirror_configure(service->mirror);
+	return drop_privileges(service, privileges);
 }
 
 static int run(const Options *options, Keeper *keeper, Setup *setup, const Privileges *privileges)

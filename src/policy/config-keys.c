@@ -64,6 +64,9 @@ const GrammarKey config_keys[] = {
 	{"Grant", "RequireSourceMatch", &grammar_source_match, "auto or no", .fallback = "auto"},
 	{"Grant", "RequireDestinationMatch", &grammar_destination_match, "no", .fallback = "no"},
 
+	{"Nftables", "Mirror", &grammar_mirror, "no, own, or FAMILY TABLE SET4 SET6 of nftables",
+	 AT(mirror), .fallback = "no"},
+
 	{"Log", "Level", &grammar_log_level, "debug, info, warning or error", AT(log_level),
 	 .fallback = "info", .legacy = {"LOG_LEVEL"}},
 

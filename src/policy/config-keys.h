@@ -9,7 +9,7 @@
 #include "policy/grammar.h"
 
 /* Rows of the two tables. */
-#define CONFIG_KEYS	     27
+#define CONFIG_KEYS	     28
 #define CONFIG_OVERRIDE_KEYS 3
 
 /* In the order of --show-config. The objects are Configs. */

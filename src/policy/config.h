@@ -33,6 +33,24 @@ typedef enum LogLevel {
 	LOG_LEVEL_ERROR,
 } LogLevel;
 
+typedef enum MirrorMode {
+	MIRROR_NO,
+	MIRROR_OWN,  /* a table that the daemon makes */
+	MIRROR_SETS, /* sets of the administrator's */
+} MirrorMode;
+
+/* Longest name of a table or set (NFT_NAME_MAXLEN in linux/netfilter/nf_tables.h, with the NUL). */
+#define MIRROR_NAME_MAX 255
+
+/* Where nftables shows the grants. The rest is with MIRROR_SETS only. */
+typedef struct MirrorTarget {
+	MirrorMode mode;
+	char family[8]; /* "inet", "ip", "ip6", "netdev" or "bridge" */
+	char table[MIRROR_NAME_MAX + 1];
+	char set4[MIRROR_NAME_MAX + 1];
+	char set6[MIRROR_NAME_MAX + 1];
+} MirrorTarget;
+
 typedef struct PrefixList {
 	Prefix *items;
 	size_t count;
@@ -95,6 +113,9 @@ typedef struct Config {
 	uint64_t lifetime_ns;
 	uint8_t prefix4; /* native: 16 to 32 */
 	uint8_t prefix6; /* 32 to 128 */
+
+	/* [Nftables] */
+	MirrorTarget mirror;
 
 	/* [Log] */
 	LogLevel log_level;

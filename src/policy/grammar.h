@@ -93,6 +93,7 @@ extern const GrammarType grammar_ports;
 extern const GrammarType grammar_udp_ports;
 extern const GrammarType grammar_prefixes;
 extern const GrammarType grammar_addresses; /* the object is a Config */
+extern const GrammarType grammar_mirror;
 extern const GrammarType grammar_path;
 extern const GrammarType grammar_paths;
 

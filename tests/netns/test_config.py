@@ -63,6 +63,8 @@ VALUES = [
     ("Grant", "Prefix4", "15", "", "a prefix length from 16 to 32"),
     ("Grant", "Prefix6", "129", "", "a prefix length from 32 to 128"),
     ("Grant", "RequireSourceMatch", "yes", ONLY_FORMAT + " does not state it", "auto or no"),
+    ("Nftables", "Mirror", "yes", "the family is inet, ip, ip6, netdev or bridge",
+     "no, own, or FAMILY TABLE SET4 SET6 of nftables"),
     ("Log", "Level", "loud", "", "debug, info, warning or error"),
 ]
 

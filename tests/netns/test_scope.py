@@ -53,7 +53,7 @@ def inner(lab):
         stack.callback(set_forwarding, server, "0")
         stack.enter_context(contextlib.closing(Services(namespace)))
         server.run("nft", "-f", "-", input=RULES)
-        stack.callback(server.run, "nft", "delete", "table", "inet", "published")
+        stack.callback(server.run, "nft", "delete", "table", "inet", "published", check=False)
         yield namespace
 
 

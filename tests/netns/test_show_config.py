@@ -113,7 +113,8 @@ def test_every_key_is_shown(directory):
         ("Knock", "ClientsDirectory"): "clients", ("Grant", "Idle"): "60s",
         ("Grant", "Grace"): "300s", ("Grant", "Lifetime"): "12h", ("Grant", "Prefix4"): "32",
         ("Grant", "Prefix6"): "128", ("Grant", "RequireSourceMatch"): "auto",
-        ("Grant", "RequireDestinationMatch"): "no", ("Log", "Level"): "info",
+        ("Grant", "RequireDestinationMatch"): "no", ("Nftables", "Mirror"): "no",
+        ("Log", "Level"): "info",
         ("Attach", "Pin"): "no", ("Attach", "PinDirectory"): "/sys/fs/bpf/spale",
         ("Attach", "External"): "no",
     }

@@ -212,20 +212,23 @@ static void test_show_defaults(void **state)
 	_cleanup_free_ char *text = config_builder_format(making.builder);
 
 	(void)state;
-	assert_string_equal(text, "[Protect]\nInterfaces=eth0\n# f:2\nMode=tc\n# default\n"
-				  "Ports=22/tcp\n# f:3\nScope=local\n# default\n"
-				  "KeepEstablished=yes\n# default\nAlwaysAllow=\n"
-				  "# default\nLogOnly=no\n# default\nLogDenied=1/10s\n# default\n\n"
-				  "[Knock]\nPorts=62201\n# f:5\nAddresses=any\n# default\n"
-				  "Formats=1\n# default\nRateLimit=3/s\n# default\nRateBurst=10\n"
-				  "# default\nTotalRateLimit=2000/s\n# default\n"
-				  "ServerKey=/etc/spale/server.key\n# default\n"
-				  "ClientsDirectory=/etc/spale/clients\n# default\n\n"
-				  "[Grant]\nIdle=60s\n# default\nGrace=300s\n# default\n"
-				  "Lifetime=12h\n# default\nPrefix4=32\n# default\nPrefix6=128\n"
-				  "# default\nRequireSourceMatch=auto\n# default\n"
-				  "RequireDestinationMatch=no\n# default\n\n[Log]\nLevel=info\n"
-				  "# default\n");
+	assert_string_equal(text,
+			    "[Protect]\nInterfaces=eth0\n# f:2\nMode=tc\n# default\n"
+			    "Ports=22/tcp\n# f:3\nScope=local\n# default\n"
+			    "KeepEstablished=yes\n# default\nAlwaysAllow=\n"
+			    "# default\nLogOnly=no\n# default\nLogDenied=1/10s\n# default\n\n"
+			    "[Knock]\nPorts=62201\n# f:5\nAddresses=any\n# default\n"
+			    "Formats=1\n# default\nRateLimit=3/s\n# default\nRateBurst=10\n"
+			    "# default\nTotalRateLimit=2000/s\n# default\n"
+			    "ServerKey=/etc/spale/server.key\n# default\n"
+			    "ClientsDirectory=/etc/spale/clients\n# default\n\n"
+			    "[Grant]\nIdle=60s\n# default\nGrace=300s\n# default\n"
+			    "Lifetime=12h\n# default\nPrefix4=32\n# default\nPrefix6=128\n"
+			    "# default\nRequireSourceMatch=auto\n# default\n"
+			    "RequireDestinationMatch=no\n# default\n\n[Nftables]\nMirror=no\n# "
+			    "default\n\n[Log]\nLevel=info\n"
+			    "# default\n\n[Attach]\nPin=no\n# default\n"
+			    "PinDirectory=/sys/fs/bpf/spale\n# default\nExternal=no\n# default\n");
 }
 
 static void assert_has(const char *text, const char *part)

@@ -52,6 +52,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->lifetime_ns, 12 * HOUR);
 	assert_int_equal(config->prefix4, 32);
 	assert_int_equal(config->prefix6, 128);
+	assert_int_equal(config->mirror.mode, MIRROR_NO);
 	assert_int_equal(config->log_level, LOG_LEVEL_INFO);
 	assert_false(config->legacy);
 	assert_int_equal(config->override_count, 0);
@@ -292,7 +293,7 @@ static void test_unknown(void **state)
 {
 	_cleanup_making_ Making making = make("Interfaces=eth1\n" REQUIRED
 					      "IFACE=eth2\nALICE_PORTS=22\nWindow=60s\n[Protect]\n"
-					      "KeepAll=yes\nports=23\n[Nftables]\nMirror=no\n");
+					      "KeepAll=yes\nports=23\n[Mirror]\nOwn=no\n");
 
 	(void)state;
 	assert_int_equal(making.result, 0);
@@ -306,7 +307,7 @@ static void test_unknown(void **state)
 		"warning f:9: unknown key Window= in [Knock]\n"
 		"warning f:11: unknown key KeepAll= in [Protect]\n"
 		"warning f:12: unknown key ports= in [Protect]\n"
-		"warning f:14: unknown section [Nftables]: Mirror= has no effect\n");
+		"warning f:14: unknown section [Mirror]: Own= has no effect\n");
 	assert_strings(&making.config->interfaces, "eth0");
 	assert_false(making.config->legacy);
 }
