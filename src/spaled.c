@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/bus.h"
 #include "daemon/journal.h"
 #include "daemon/options.h"
 #include "daemon/reload-request.h"
@@ -41,7 +42,7 @@ static int act(const Options *options)
 {
 	switch (options->action) {
 	case OPTIONS_RUN:
-		return service_run(options);
+		return service_run(options, &bus_service_part);
 	case OPTIONS_CHECK_CONFIG:
 		return setup_check(options);
 	case OPTIONS_SHOW_CONFIG:

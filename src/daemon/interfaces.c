@@ -480,6 +480,16 @@ static char *format_uncovered(const Config *config, const Present *present)
 	return text;
 }
 
+static void keep_uncovered(Interfaces *self, const Config *config, const Present *present)
+{
+	self->uncovered_count = 0;
+	for (size_t i = 0; i < present->count && self->uncovered_count < INTERFACES_UNCOVERED_MAX;
+	     i++)
+		if (is_uncovered(config, present, &present->items[i]))
+			memcpy(self->uncovered_names[self->uncovered_count++],
+			       present->items[i].name, IF_NAMESIZE);
+}
+
 static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_mono_ns)
 {
 	_cleanup_present_ Present present = {0};
@@ -491,6 +501,7 @@ static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].asks_for_stations)
 			self->look_mono_ns = now_mono_ns + STATIONS_NS;
+	keep_uncovered(self, config, &present);
 	uncovered = format_uncovered(config, &present);
 	if (strcmp(uncovered ?: "", self->uncovered ?: "") == 0)
 		return;

@@ -41,6 +41,9 @@ typedef struct Interface {
 /* As many as can be attached, and as can be named. */
 #define INTERFACES_MAX (SPALE_SLOTS + CONFIG_INTERFACES_MAX)
 
+/* Names of uncovered interfaces that are kept. */
+#define INTERFACES_UNCOVERED_MAX 256
+
 typedef struct Interfaces {
 	Enforcer *enforcer; /* borrowed */
 	Interface items[INTERFACES_MAX];
@@ -50,6 +53,8 @@ typedef struct Interfaces {
 	uint64_t again_mono_ns; /* when to look again, having failed to */
 	uint64_t look_mono_ns;	/* when to look for uncovered ones and for stations */
 	char *uncovered;	/* as the journal was told; NULL: none */
+	char uncovered_names[INTERFACES_UNCOVERED_MAX][IF_NAMESIZE];
+	size_t uncovered_count;
 } Interfaces;
 
 /* What has to be so, or the change fails as a whole. */

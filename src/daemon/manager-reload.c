@@ -101,7 +101,7 @@ void manager_note_sessions(Manager *manager)
 		sessions_note(manager->sessions, &rules, grant_table_get(manager->grants, i));
 }
 
-void manager_end_sessions(Manager *manager, const Config *before)
+static void end_sessions(Manager *manager, const Config *before)
 {
 	const SessionRules rules = manager_session_rules(manager);
 
@@ -119,7 +119,7 @@ static size_t redecide_everything(Manager *manager, const Config *before, const 
 
 	manager_note_sessions(manager);
 	revoked = redecide_all(manager, ids, count);
-	manager_end_sessions(manager, before);
+	end_sessions(manager, before);
 	manager->look_mono_ns = 0;
 	knock_judge_keep(manager->judge, manager->clients);
 	return revoked;

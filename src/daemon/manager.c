@@ -111,12 +111,8 @@ static int inherit(Manager *manager)
 			   manager->clients,  manager->grants,	   manager_real_usec(manager)};
 	int r = heritage_take(&heir);
 
-	if (r < 0)
-		return r;
-	(void)sessions_recall(manager->sessions);
 	manager_note_sessions(manager);
-	manager_end_sessions(manager, manager->config);
-	return 0;
+	return r;
 }
 
 int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients, State *state,

@@ -21,6 +21,7 @@
 #include "daemon/setup.h"
 #include "daemon/standstill.h"
 #include "daemon/state.h"
+#include "daemon/status.h"
 #include "enforce/ebpf.h"
 #include "util/parse.h"
 #include "util/process.h"
@@ -30,14 +31,6 @@
  * (10 ms at HZ=100), and before it is there, there is nothing to do.
  */
 #define TIMER_SLACK_USEC (20 * 1000ULL)
-
-/* What the status says. */
-typedef struct Told {
-	size_t grants;
-	uint64_t accepted;
-	size_t missing, failing; /* interfaces */
-	bool reload_failed, last_good;
-} Told;
 
 typedef struct Service {
 	const Options *options;
@@ -49,15 +42,18 @@ typedef struct Service {
 	sd_event_source *timer;
 	ClientWatch *client_watch;
 	int clock_fd; /* readable when CLOCK_REALTIME jumps, as it does after a suspend */
+	const ServicePart *part;
+	void *running_part;
+	ServiceHooks hooks;
 	bool dropped;
-	bool reload_failed; /* what is in force is not what the files say */
-	bool last_good;	    /* but what they said when they were usable */
-	Told told;
+	Status status; /* as told */
 } Service;
 
 static void service_done(Service *service)
 {
 	sd_event_source_disable_unref(service->timer);
+	if (service->running_part)
+		service->part->stop(service->running_part);
 	mirror_free(service->mirror);
 	manager_free(service->manager); /* detaches */
 	client_watch_free(service->client_watch);
@@ -71,47 +67,6 @@ static int fail(int error, const char *what)
 {
 	journal_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-error));
 	return error;
-}
-
-/* ---- status -------------------------------------------------------------------------------- */
-
-/* What the status is made of. */
-static Told look_around(Service *service)
-{
-	const Interfaces *interfaces = manager_interfaces(service->manager);
-
-	return (Told){
-		.grants = grant_table_count(manager_grants(service->manager)),
-		.accepted = manager_accepted(service->manager),
-		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
-		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
-		.reload_failed = service->reload_failed,
-		.last_good = service->last_good,
-	};
-}
-
-/* Tells the service manager what is new. */
-static void notify_status(Service *service)
-{
-	const Told now = look_around(service), *told = &service->told;
-	char missing[64] = "", failing[64] = "";
-	const char *wrong = "";
-
-	if (now.grants == told->grants && now.accepted == told->accepted &&
-	    now.missing == told->missing && now.failing == told->failing &&
-	    now.reload_failed == told->reload_failed && now.last_good == told->last_good)
-		return;
-	service->told = now;
-	if (now.missing > 0)
-		snprintf(missing, sizeof(missing), "; interfaces missing: %zu", now.missing);
-	if (now.failing > 0)
-		snprintf(failing, sizeof(failing), "; interfaces not protected: %zu", now.failing);
-	if (now.last_good)
-		wrong = "; the configuration is unusable, the last good one is in force";
-	else if (now.reload_failed)
-		wrong = "; the last reload failed, the old configuration is in force";
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s", now.grants,
-		   now.accepted, missing, failing, wrong);
 }
 
 static void announce_started(const Service *service)
@@ -136,7 +91,7 @@ static int expire(Service *service)
 	int r;
 
 	manager_expire(service->manager, &next_mono_ns);
-	notify_status(service);
+	status_tell(&service->status, service->manager);
 	if (next_mono_ns == SPALE_NEVER_NS)
 		return sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
 	now_mono_ns = clock_system.mono_ns(NULL);
@@ -269,26 +224,67 @@ static int reload(Service *service)
 			   setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
 	if (r < 0)
 		return r;
-	service->last_good = false;
+	service->status.last_good = false;
 	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup.roster);
 	return watch_clients(service);
 }
 
-static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+/* A reload as the service manager sees it. */
+static int reload_notified(Service *service)
 {
-	Service *service = userdata;
 	int r;
 
-	(void)source;
 	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 		   (uint64_t)(clock_system.mono_ns(NULL) / NSEC_PER_USEC));
 	r = reload(service);
-	service->reload_failed = r < 0;
+	service->status.reload_failed = r < 0;
 	sd_notify(false, "READY=1");
+	return r;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	Service *service = userdata;
+	int r = reload_notified(service);
+
+	(void)source;
 	/* The service manager hears of the end before the asker does. */
 	reload_request_answer(info, r);
 	return expire(service);
+}
+
+/* ---- parts above --------------------------------------------------------------------------- */
+
+static void on_changed(void *userdata)
+{
+	Service *service = userdata;
+	int r = expire(service);
+
+	if (r < 0)
+		(void)fail(r, "the timer cannot be set");
+}
+
+static int on_reload_asked(void *userdata)
+{
+	Service *service = userdata;
+	int r = reload_notified(service);
+
+	on_changed(service);
+	return r;
+}
+
+static void start_part(Service *service, const ServicePart *part)
+{
+	int r;
+
+	service->part = part;
+	service->hooks = (ServiceHooks){service->mirror, on_reload_asked, on_changed, service};
+	if (!part)
+		return;
+	r = part->start(service->event, service->manager, &service->hooks, &service->running_part);
+	if (r < 0)
+		(void)fail(r, "there will be no D-Bus service");
 }
 
 /* ---- start --------------------------------------------------------------------------------- */
@@ -335,7 +331,7 @@ static int make_manager(Service *service, Setup *setup)
 			service->state, &clock_system, &service->manager);
 	if (r < 0)
 		return r;
-	service->last_good = setup->is_good;
+	service->status.last_good = setup->is_good;
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup->roster);
 	return 0;
@@ -493,13 +489,14 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	return drop_privileges(service, privileges);
 }
 
-static int run(const Options *options, Keeper *keeper, Setup *setup, const Privileges *privileges)
+static int run(const Options *options, const ServicePart *part, Keeper *keeper, Setup *setup,
+	       const Privileges *privileges)
 {
 	_cleanup_service_ Service service = {
 		.options = options,
 		.keeper = keeper,
 		.clock_fd = -1,
-		.told.grants = SIZE_MAX, /* nothing was told */
+		.status.grants = SIZE_MAX, /* nothing was told */
 	};
 	int r;
 
@@ -507,6 +504,7 @@ static int run(const Options *options, Keeper *keeper, Setup *setup, const Privi
 	if (r < 0)
 		return r;
 	announce_started(&service);
+	start_part(&service, part);
 	keeper_hold(keeper);
 	r = fd_store_settle(keeper->fds);
 	if (r < 0)
@@ -544,7 +542,7 @@ static int load(const Options *options, const FdStore *store, Setup *ret_setup)
 	return standstill("the configuration is unusable", options, ret_setup);
 }
 
-int service_run(const Options *options)
+int service_run(const Options *options, const ServicePart *part)
 {
 	_cleanup_keeper_ Keeper keeper = {0};
 	_cleanup_setup_ Setup setup = {0};
@@ -567,7 +565,7 @@ int service_run(const Options *options)
 		return fail(r, "what the service manager has kept cannot be used");
 	r = load(options, keeper.fds, &setup);
 	if (r == 0)
-		r = run(options, &keeper, &setup, &privileges);
+		r = run(options, part, &keeper, &setup, &privileges);
 	else if (r != -ECANCELED)
 		return r;
 	if (r == -ESTALE && keeper.fds)

@@ -15,7 +15,7 @@ LAYERS = {
     "enforce": ["util", "policy"],
     "daemon": ["util", "policy", "knock", "keys", "enforce"],
     "client": ["util", "knock", "keys"],
-    "bus": ["util", "policy", "daemon"],
+    "bus": ["util", "policy", "keys", "enforce", "daemon"],
     "ctl": ["util", "keys"],
 }
 

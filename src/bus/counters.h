@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel's counters as the bus tells them: a{st}, by the name of the reason. */
+#pragma once
+
+#include "bus/context.h"
+
+/* Adds what is counted at INTERFACE; nothing where it is not attached. */
+void counters_add(const BusContext *context, const Interface *interface,
+		  struct spale_counters *counters);
+
+/* Appends one row of counters, the reasons that there are. Returns 0 or a negative errno. */
+int counters_append(sd_bus_message *message, const __u64 packets[static SPALE_REASONS_MAX]);
+
+/* Mode= in a word. */
+const char *counters_mode(const BusContext *context);

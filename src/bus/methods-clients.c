@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "bus/methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bus/context.h"
+#include "bus/errors.h"
+#include "bus/paths.h"
+#include "bus/requests.h"
+
+int methods_enroll_client(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	BusContext *context = userdata;
+	_cleanup_client_settings_ ClientSettings settings = {.count = 0};
+	_cleanup_free_ char *error = NULL;
+	char path[PATHS_TEXT_MAX];
+	const char *name;
+	PublicKey key;
+	int r;
+
+	r = requests_read_name(call, &name, ret_error);
+	if (r == 0)
+		r = requests_read_key(call, &key, ret_error);
+	if (r == 0)
+		r = requests_read_settings(call, true, &settings, ret_error);
+	if (r < 0)
+		return r;
+	r = manager_enroll_client(context->manager, name, &key, settings.items, settings.count,
+				  context_caller(context, call), &error);
+	r = context_done(context, r, error, ret_error);
+	return r < 0 ? r : sd_bus_reply_method_return(call, "o", paths_of_client(name, path));
+}
+
+int methods_remove_client(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	BusContext *context = userdata;
+	_cleanup_free_ char *error = NULL;
+	const char *name;
+	int r;
+
+	r = requests_read_name(call, &name, ret_error);
+	if (r < 0)
+		return r;
+	r = manager_remove_client(context->manager, name, context_caller(context, call), &error);
+	r = context_done(context, r, error, ret_error);
+	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+}
+
+int methods_list_limited(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	(void)call;
+	(void)userdata;
+	return errors_set(ret_error, -EOPNOTSUPP, NULL);
+}
+
+int methods_subscribe(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	const BusContext *context = userdata;
+	Caller *caller = callers_find(context->callers, sd_bus_message_get_sender(call));
+	int r = caller ? callers_subscribe(caller) : -ESRCH;
+
+	if (r < 0 && r != -EALREADY)
+		return errors_set(ret_error, r,
+				  r == -E2BIG ? "there are too many subscribers" : NULL);
+	return sd_bus_reply_method_return(call, NULL);
+}
+
+int methods_unsubscribe(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	const BusContext *context = userdata;
+	Caller *caller = callers_find(context->callers, sd_bus_message_get_sender(call));
+
+	(void)ret_error;
+	if (caller)
+		callers_unsubscribe(caller);
+	return sd_bus_reply_method_return(call, NULL);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+/* What there is to tell now. */
+static Status look_around(const Status *status, const Manager *manager)
+{
+	const Interfaces *interfaces = manager_interfaces(manager);
+
+	return (Status){
+		.reload_failed = status->reload_failed,
+		.last_good = status->last_good,
+		.grants = grant_table_count(manager_grants(manager)),
+		.accepted = manager_accepted(manager),
+		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
+		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
+		.told_failed = status->reload_failed,
+		.told_good = status->last_good,
+	};
+}
+
+void status_tell(Status *status, const Manager *manager)
+{
+	const Status now = look_around(status, manager);
+	char missing[64] = "", failing[64] = "";
+	const char *wrong = "";
+
+	if (now.grants == status->grants && now.accepted == status->accepted &&
+	    now.missing == status->missing && now.failing == status->failing &&
+	    now.told_failed == status->told_failed && now.told_good == status->told_good)
+		return;
+	*status = now;
+	if (now.missing > 0)
+		snprintf(missing, sizeof(missing), "; interfaces missing: %zu", now.missing);
+	if (now.failing > 0)
+		snprintf(failing, sizeof(failing), "; interfaces not protected: %zu", now.failing);
+	if (now.last_good)
+		wrong = "; the configuration is unusable, the last good one is in force";
+	else if (now.reload_failed)
+		wrong = "; the last reload failed, the old configuration is in force";
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s", now.grants,
+		   now.accepted, missing, failing, wrong);
+}

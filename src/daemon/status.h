@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What "systemctl status" shows of the daemon in a line: told when it has changed. */
+#pragma once
+
+#include "daemon/manager.h"
+
+typedef struct Status {
+	bool reload_failed; /* what is in force is not what the files say */
+	bool last_good;	    /* but what they said when they were usable */
+
+	/* As told last; grants = SIZE_MAX: nothing was. */
+	size_t grants;
+	uint64_t accepted;
+	size_t missing, failing; /* interfaces */
+	bool told_failed, told_good;
+} Status;
+
+/* Tells the service manager what is new about MANAGER, and of the two at the top. */
+void status_tell(Status *status, const Manager *manager);
