@@ -40,34 +40,52 @@ static Address address_of(const __u8 bytes[static 16])
 
 /* ---- grants -------------------------------------------------------------------------------- */
 
-static void say_grant(JournalEvent event, const Grant *grant, const char *reason,
-		      const char *detail)
+/* "infinity" or a time. */
+static const char *format_until(uint64_t real_usec, char text[static JOURNAL_TIME_MAX])
 {
-	_cleanup_free_ char *ports = port_list_format(&grant->ports);
-	char source[ADDRESS_TEXT_MAX], id[ID_TEXT_MAX], interface[IF_NAMESIZE];
-
-	journal_event(event, &(JournalFields){
-				     .client = grant->client,
-				     .source = prefix_format(&grant->source, source),
-				     .ports = ports,
-				     .reason = reason,
-				     .grant = format_id(grant->id, id),
-				     .interface = grant->ifindex ? if_indextoname(grant->ifindex,
-										  interface)
-								 : NULL,
-				     .detail = detail,
-			     });
+	return real_usec == UINT64_MAX ? "infinity" : journal_format_time(real_usec, text);
 }
 
-void announce_grant_added(const Announcer *announcer, const Grant *grant)
+/* What is the same for all that happens to GRANT is filled in; PORTS: those that it is about. */
+static void say_grant(const Announcer *announcer, JournalEvent event, const Grant *grant,
+		      const PortList *ports, JournalFields fields)
 {
-	say_grant(JOURNAL_GRANT_ADDED, grant, NULL, NULL);
+	_cleanup_free_ char *text = port_list_format(ports);
+	char source[ADDRESS_TEXT_MAX], id[ID_TEXT_MAX], interface[IF_NAMESIZE];
+
+	fields.client = grant->client;
+	fields.source = prefix_format(&grant->source, source);
+	fields.ports = text;
+	fields.grant = format_id(grant->id, id);
+	fields.interface = grant->ifindex ? if_indextoname(grant->ifindex, interface) : NULL;
+	fields.caller = announcer->caller;
+	journal_event(event, &fields);
+}
+
+void announce_grant_added(const Announcer *announcer, const Grant *grant, uint64_t until_real_usec)
+{
+	char until[JOURNAL_TIME_MAX];
+
+	say_grant(announcer, JOURNAL_GRANT_ADDED, grant, &grant->ports,
+		  (JournalFields){.until = format_until(until_real_usec, until)});
 	TELL(announcer, grant_added, grant);
 }
 
-void announce_grant_extended(const Announcer *announcer, const Grant *grant)
+void announce_grant_extended(const Announcer *announcer, const Grant *grant,
+			     uint64_t until_real_usec)
 {
-	say_grant(JOURNAL_GRANT_EXTENDED, grant, NULL, NULL);
+	char until[JOURNAL_TIME_MAX];
+
+	say_grant(announcer, JOURNAL_GRANT_EXTENDED, grant, &grant->ports,
+		  (JournalFields){.until = format_until(until_real_usec, until)});
+	TELL(announcer, grant_changed, grant);
+}
+
+void announce_grant_narrowed(const Announcer *announcer, const Grant *grant, const PortList *ports,
+			     const char *reason)
+{
+	say_grant(announcer, JOURNAL_GRANT_REVOKED, grant, ports,
+		  (JournalFields){.reason = reason, .detail = "its other ports stay open"});
 	TELL(announcer, grant_changed, grant);
 }
 
@@ -92,7 +110,8 @@ static JournalEvent end_event(GrantEnd end)
 void announce_grant_gone(const Announcer *announcer, const Grant *grant, GrantEnd end,
 			 const char *reason, const char *detail)
 {
-	say_grant(end_event(end), grant, reason, detail);
+	say_grant(announcer, end_event(end), grant, &grant->ports,
+		  (JournalFields){.reason = reason, .detail = detail});
 	TELL(announcer, grant_removed, grant, end);
 }
 
@@ -110,9 +129,7 @@ void announce_accepted(const Announcer *announcer, const struct spale_knock *kno
 			      .client = grant->client,
 			      .source = address_format(&address, source),
 			      .ports = ports,
-			      .until = until_real_usec == UINT64_MAX
-					       ? "infinity"
-					       : journal_format_time(until_real_usec, until),
+			      .until = format_until(until_real_usec, until),
 			      .interface = if_indextoname(knock->ifindex, interface),
 		      });
 	TELL(announcer, knock_accepted, grant->client, &address, &grant->ports);
@@ -230,6 +247,6 @@ void announce_policy(const Announcer *announcer)
 void announce_reload(const Announcer *announcer, bool failed, const char *detail)
 {
 	journal_event(failed ? JOURNAL_RELOAD_FAILED : JOURNAL_RELOADED,
-		      &(JournalFields){.detail = detail});
+		      &(JournalFields){.caller = announcer->caller, .detail = detail});
 	TELL(announcer, reloaded, failed);
 }

@@ -21,13 +21,17 @@ typedef struct Announcer {
 	const ManagerObserver *observers[MANAGER_OBSERVERS_MAX]; /* borrowed */
 	size_t observer_count;
 	AnnounceLimit refused;
+	const char *caller; /* who asked for what is announced, or NULL; borrowed */
 } Announcer;
 
-/* A new grant. */
-void announce_grant_added(const Announcer *announcer, const Grant *grant);
+/* A new grant, and one that goes on for longer. UNTIL: its deadline, UINT64_MAX for none. */
+void announce_grant_added(const Announcer *announcer, const Grant *grant, uint64_t until_real_usec);
+void announce_grant_extended(const Announcer *announcer, const Grant *grant,
+			     uint64_t until_real_usec);
 
-/* A grant that goes on for longer. */
-void announce_grant_extended(const Announcer *announcer, const Grant *grant);
+/* GRANT has lost PORTS, and goes on with others. */
+void announce_grant_narrowed(const Announcer *announcer, const Grant *grant, const PortList *ports,
+			     const char *reason);
 
 /* A grant that was decided anew, with another result: the journal has why (a reload). */
 void announce_grant_redecided(const Announcer *announcer, const Grant *grant);

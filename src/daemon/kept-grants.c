@@ -325,6 +325,36 @@ int kept_grants_remove(KeptGrants *kept, const Prefix *source, const char *inter
 	return r < 0 ? r : replace(kept, &list);
 }
 
+int kept_grants_edit(KeptGrants *kept, int (*edit)(KeptGrant *grant, void *userdata),
+		     void *userdata)
+{
+	_cleanup_list_ List list = {0};
+	bool changed = false;
+	int r;
+
+	r = copy_without(kept, NULL, NULL, 0, &list);
+	for (size_t i = 0; r >= 0 && i < list.count;) {
+		KeptGrant *grant = &list.items[i];
+
+		r = edit(grant, userdata);
+		if (r <= 0) {
+			const KeptGrant *before =
+				kept_grants_find(kept, &grant->source, grant->interface);
+
+			changed = changed || !before ||
+				  !port_list_equal(&before->ports, &grant->ports);
+			i++;
+			continue;
+		}
+		changed = true;
+		port_list_done(&grant->ports);
+		*grant = list.items[--list.count];
+	}
+	if (r < 0 || !changed)
+		return r < 0 ? r : 0;
+	return replace(kept, &list);
+}
+
 int kept_grants_clear(KeptGrants *kept)
 {
 	_cleanup_list_ List list = {0};

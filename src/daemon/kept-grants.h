@@ -53,6 +53,14 @@ int kept_grants_put(KeptGrants *kept, const KeptGrant *grant);
  * -ENOMEM as above. */
 int kept_grants_remove(KeptGrants *kept, const Prefix *source, const char *interface);
 
+/*
+ * Has EDIT look at each: it returns 0 (the grant stays, with the ports that it has now, which are
+ * EDIT's to change), 1 (it goes) or a negative errno. Written once, if anything has changed. Same
+ * returns.
+ */
+int kept_grants_edit(KeptGrants *kept, int (*edit)(KeptGrant *grant, void *userdata),
+		     void *userdata);
+
 /* Forgets all, and those whose deadline is not behind NOW_REAL_USEC. Same returns. */
 int kept_grants_clear(KeptGrants *kept);
 int kept_grants_expire(KeptGrants *kept, uint64_t now_real_usec);

@@ -427,6 +427,31 @@ void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_
 			     strerror(-r));
 }
 
+static void bar_node(const void *node, VISIT which, void *judge)
+{
+	KnockPeer *const *peer = node;
+
+	if (which == leaf || which == postorder)
+		replay_raise_floor(&(*peer)->replay, ((const KnockJudge *)judge)->floor);
+}
+
+void knock_judge_bar_all(KnockJudge *judge, uint64_t now_real_usec)
+{
+	uint64_t floor = now_real_usec / STEP_USEC;
+	int r;
+
+	if (!judge->has_floor || judge->floor < floor)
+		judge->floor = floor;
+	judge->has_floor = true;
+	twalk_r(judge->peers, bar_node, judge);
+	r = state_set_floor(judge->state, NULL, FORMAT1, judge->floor);
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR,
+			     "a revocation could not be recorded (%s): knocks that were held back "
+			     "may undo it for a minute after a restart",
+			     strerror(-r));
+}
+
 /* Moves the peers of CLIENTS to a new tree; what cannot be moved is read from the disk again. */
 void knock_judge_keep(KnockJudge *judge, const ClientSet *clients)
 {

@@ -16,12 +16,21 @@
 
 typedef struct KnockJudge KnockJudge;
 
+/* What a client did in the life of this daemon. Accepted knocks are the client's own; who sent
+ * those that were refused nobody has proven. */
+typedef struct ClientActivity {
+	uint64_t last_knock_real_usec; /* that was accepted; 0: none */
+	Address last_source;
+	uint64_t accepted, refused;
+} ClientActivity;
+
 /* What is remembered of one client's key; goes with the client at a reload. Owned by the judge. */
 typedef struct KnockPeer {
 	PublicKey key;
 	Replay replay;
 	bool has_shared[CONFIG_SERVER_KEYS_MAX];
 	Secret shared[CONFIG_SERVER_KEYS_MAX]; /* X25519(server key, client's key) */
+	ClientActivity activity;	       /* the manager's */
 } KnockPeer;
 
 /* What knocks are judged by; borrowed. */
@@ -76,6 +85,9 @@ Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict);
  * too. (A knock that was held back on its way must not undo the revocation.)
  */
 void knock_judge_bar(KnockJudge *judge, const PublicKey *key, uint64_t now_real_usec);
+
+/* The same for every client at once. */
+void knock_judge_bar_all(KnockJudge *judge, uint64_t now_real_usec);
 
 /* What is remembered of KEY, or NULL. */
 KnockPeer *knock_judge_peer(KnockJudge *judge, const PublicKey *key);

@@ -36,8 +36,10 @@ static bool expire_until(Manager *manager, uint64_t now_mono_ns)
 		const Grant *grant = grant_table_by_id(manager->grants, ended[i]);
 
 		projection_pull_last(&manager->projection, manager->grants, grant);
-		if (grant_end_mono_ns(grant) <= now_mono_ns)
-			manager_end_grant(manager, grant, GRANT_EXPIRED, NULL, NULL);
+		if (grant_end_mono_ns(grant) > now_mono_ns)
+			continue;
+		manager->kept_is_stale |= grant->origin == GRANT_ORIGIN_ALWAYS;
+		manager_end_grant(manager, grant, GRANT_EXPIRED, NULL, NULL);
 	}
 	return count < EXPIRE_BATCH;
 }
@@ -98,7 +100,8 @@ static void look_for_ended(Manager *manager, uint64_t now_mono_ns)
 
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 {
-	uint64_t now_mono_ns = manager_mono_ns(manager), next_mono_ns, interfaces_mono_ns;
+	uint64_t now_mono_ns = manager_mono_ns(manager), next_mono_ns, interfaces_mono_ns,
+		 kept_mono_ns;
 	int r;
 
 	r = projection_retry(&manager->projection);
@@ -111,6 +114,11 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 	manager_tell_interfaces(manager);
 	if (next_mono_ns > interfaces_mono_ns)
 		next_mono_ns = interfaces_mono_ns;
+	kept_mono_ns = manager_settle_kept(manager, now_mono_ns);
+	if (next_mono_ns > kept_mono_ns)
+		next_mono_ns = kept_mono_ns;
+	if (manager_run_revocations(manager))
+		next_mono_ns = now_mono_ns;
 	if (manager->projection.pending.count > 0 && next_mono_ns > now_mono_ns + RETRY_NS)
 		next_mono_ns = now_mono_ns + RETRY_NS;
 	*ret_next_mono_ns = next_mono_ns;

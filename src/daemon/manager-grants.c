@@ -6,6 +6,7 @@
 #include "daemon/heritage.h"
 #include "daemon/journal.h"
 #include "daemon/manager-private.h"
+#include "util/error.h"
 #include "util/parse.h"
 
 void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const char *reason,
@@ -47,12 +48,14 @@ static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes
 	projection_apply_surely(&manager->projection, &back);
 }
 
-/* When GRANT ends whatever happens, as a person tells the time; UINT64_MAX: never. */
-static uint64_t deadline_usec(const Manager *manager, const Grant *grant, uint64_t now_mono_ns)
+uint64_t manager_deadline_real_usec(const Manager *manager, const Grant *grant)
 {
+	uint64_t now_mono_ns = manager_mono_ns(manager), left_ns;
+
 	if (grant->deadline_mono_ns == SPALE_NEVER_NS)
 		return UINT64_MAX;
-	return manager_real_usec(manager) + (grant->deadline_mono_ns - now_mono_ns) / NSEC_PER_USEC;
+	left_ns = grant->deadline_mono_ns > now_mono_ns ? grant->deadline_mono_ns - now_mono_ns : 0;
+	return manager_real_usec(manager) + left_ns / NSEC_PER_USEC;
 }
 
 /* What a grant that is made pushes aside, as it was. */
@@ -100,12 +103,17 @@ static void refuse_grant(Manager *manager, const Grant *grant, const EntryChange
 	const char *reason = refusal_name(REFUSAL_ENFORCER);
 	const char *detail = refusal_meaning(REFUSAL_ENFORCER);
 
-	journal_line(LOG_LEVEL_ERROR, "the kernel did not take a grant: %s",
-		     enforcer_error(manager->enforcer));
 	take_back(manager, copy.id, changes);
 	if (displaced->renews)
 		announce_grant_gone(&manager->announcer, &copy, GRANT_REVOKED, reason, detail);
 	end_displaced(manager, displaced, GRANT_REVOKED, reason, detail);
+}
+
+/* GRANT may end before anything else does. */
+static void look_at(Manager *manager, const Grant *grant)
+{
+	if (manager->look_mono_ns > grant_end_mono_ns(grant))
+		manager->look_mono_ns = grant_end_mono_ns(grant);
 }
 
 Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
@@ -115,6 +123,7 @@ Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 	_cleanup_displaced_ Displaced displaced =
 		find_displaced(manager->grants, verdict->client, &verdict->decision);
 	const SessionRules rules = manager_session_rules(manager);
+	uint64_t until_usec;
 	const Grant *grant;
 	int r;
 
@@ -125,19 +134,55 @@ Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 	heritage_note(manager->enforcer, grant);
 	r = projection_apply(&manager->projection, &changes);
 	if (r < 0) {
+		journal_line(LOG_LEVEL_ERROR, "the kernel did not take a grant: %s",
+			     enforcer_error(manager->enforcer));
 		refuse_grant(manager, grant, &changes, &displaced);
 		return REFUSAL_ENFORCER;
 	}
-	if (manager->look_mono_ns > grant_end_mono_ns(grant))
-		manager->look_mono_ns = grant_end_mono_ns(grant);
+	look_at(manager, grant);
 	sessions_note(manager->sessions, &rules, grant);
-	announce_accepted(&manager->announcer, knock, grant,
-			  deadline_usec(manager, grant, now_mono_ns));
+	until_usec = manager_deadline_real_usec(manager, grant);
+	announce_accepted(&manager->announcer, knock, grant, until_usec);
 	end_displaced(manager, &displaced, GRANT_REPLACED, "replaced",
 		      "the client has as many grants as it may have");
 	if (displaced.renews)
-		announce_grant_extended(&manager->announcer, grant);
+		announce_grant_extended(&manager->announcer, grant, until_usec);
 	else
-		announce_grant_added(&manager->announcer, grant);
+		announce_grant_added(&manager->announcer, grant, until_usec);
 	return REFUSAL_NONE;
+}
+
+int manager_put_grant(Manager *manager, const Decision *decision, const Grant **ret_grant,
+		      char **ret_error)
+{
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	const Displaced displaced = {
+		.renews = grant_table_same(manager->grants, NULL, decision),
+	};
+	const Grant *grant;
+	int r;
+
+	r = grant_table_add(manager->grants, NULL, decision, manager_mono_ns(manager), &changes,
+			    &grant);
+	if (r == -ENOSPC)
+		return error_set(ret_error, -E2BIG,
+				 "there are too many grants: at most %d, for %d ports and sources",
+				 GRANTS_MAX, SPALE_GRANTS_MAX);
+	if (r < 0)
+		return error_set(ret_error, r, "the grant cannot be made: %s", strerror(-r));
+	heritage_note(manager->enforcer, grant);
+	r = projection_apply(&manager->projection, &changes);
+	if (r < 0) {
+		error_set(ret_error, r, "%s", enforcer_error(manager->enforcer));
+		refuse_grant(manager, grant, &changes, &displaced);
+		return r == -ENOSPC ? -E2BIG : r;
+	}
+	look_at(manager, grant);
+	*ret_grant = grant;
+	return 0;
+}
+
+void manager_refresh_grant(Manager *manager, const Grant *grant)
+{
+	projection_pull_last(&manager->projection, manager->grants, grant);
 }

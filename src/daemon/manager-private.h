@@ -6,10 +6,14 @@
 #pragma once
 
 #include "daemon/announce.h"
+#include "daemon/kept-grants.h"
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "daemon/projection.h"
 #include "daemon/sessions.h"
+
+/* Grants that are to go, or to lose ports: manager-revoke.c. */
+typedef struct Revocation Revocation;
 
 struct Manager {
 	Enforcer *enforcer;
@@ -27,9 +31,13 @@ struct Manager {
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
 	uint64_t counts[REFUSAL_COUNT]; /* knocks */
 	Announcer announcer;
-	State *state;	      /* the caller's */
-	PolicyLayers *layers; /* what config is made of; NULL: it cannot be changed */
-	ClientRoster roster;  /* what clients are made of */
+	Revocation *revocations; /* that are not done yet, the oldest first */
+	KeptGrants *kept;	 /* NULL: what was kept cannot be read */
+	bool kept_is_stale;	 /* holds grants that there are no more */
+	uint64_t keep_mono_ns;	 /* not to be tried before, having failed */
+	State *state;		 /* the caller's */
+	PolicyLayers *layers;	 /* what config is made of; NULL: it cannot be changed */
+	ClientRoster roster;	 /* what clients are made of */
 	bool has_roster;
 	bool keeps_good; /* the last good configuration is written down */
 };
@@ -53,9 +61,44 @@ void manager_tell_interfaces(Manager *manager);
 Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 			   const KnockVerdict *verdict, uint64_t now_mono_ns);
 
+/*
+ * Puts an administrator's grant into force, or renews it. Returns 0, -E2BIG (a limit) or another
+ * negative errno, with *RET_ERROR set to a sentence, and with nothing new in force.
+ */
+int manager_put_grant(Manager *manager, const Decision *decision, const Grant **ret_grant,
+		      char **ret_error);
+
+/* When GRANT ends whatever happens, as a person tells the time; UINT64_MAX: never. */
+uint64_t manager_deadline_real_usec(const Manager *manager, const Grant *grant);
+
 /* Ends a grant: removes it from the table and from the kernel, and says why. */
 void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const char *reason,
 		       const char *detail);
+
+/* ---- manager-revoke.c ---------------------------------------------------------------------- */
+
+/*
+ * Ends the grants that an administrator made until the next reload or restart, for REASON. Their
+ * conversations go on. Returns how many.
+ */
+size_t manager_end_temporary(Manager *manager, const char *reason);
+
+/* Goes on with what was too much to be revoked at once. Whether there is more of it. */
+bool manager_run_revocations(Manager *manager);
+
+/* Forgets them, undone. */
+void manager_drop_revocations(Manager *manager);
+
+/* ---- manager-kept.c ------------------------------------------------------------------------ */
+
+/* Makes the grants again that are kept for good, and ends those that are not kept any more. */
+void manager_restore_kept(Manager *manager);
+
+/* Keeps GRANT for good, which ends at DEADLINE. 0 or a negative errno with *RET_ERROR set. */
+int manager_keep_grant(Manager *manager, const KeptGrant *grant, char **ret_error);
+
+/* Keeps no grant that there is no more. What cannot be written is said, and tried again. When. */
+uint64_t manager_settle_kept(Manager *manager, uint64_t now_mono_ns);
 
 /* ---- manager-reload.c ---------------------------------------------------------------------- */
 

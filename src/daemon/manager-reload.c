@@ -24,15 +24,21 @@ static size_t redecide_all(Manager *manager, const uint64_t *ids, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		const Grant *grant = grant_table_by_id(manager->grants, ids[i]);
-		_cleanup_grant_copy_ Grant before = grant_copy(grant);
-		const char *detail = NULL, *reason = redecide_grant(&rules, grant, &detail);
+		_cleanup_grant_copy_ Grant before = {.id = ids[i]};
+		const char *detail = NULL, *reason;
 
+		if (!grant || grant->is_condemned)
+			continue;
+		before = grant_copy(grant);
+		reason = redecide_grant(&rules, grant, &detail);
 		if (!reason) {
 			if (!is_the_same(&before, grant))
 				announce_grant_redecided(&manager->announcer, grant);
 			continue;
 		}
-		knock_judge_bar(manager->judge, &grant->key, manager_real_usec(manager));
+		if (grant->origin == GRANT_ORIGIN_KNOCK)
+			knock_judge_bar(manager->judge, &grant->key, manager_real_usec(manager));
+		manager->kept_is_stale |= grant->origin == GRANT_ORIGIN_ALWAYS;
 		manager_end_grant(manager, grant, GRANT_REVOKED, reason, detail);
 		revoked++;
 	}
@@ -97,8 +103,12 @@ void manager_note_sessions(Manager *manager)
 {
 	const SessionRules rules = manager_session_rules(manager);
 
-	for (size_t i = 0; i < grant_table_count(manager->grants); i++)
-		sessions_note(manager->sessions, &rules, grant_table_get(manager->grants, i));
+	for (size_t i = 0; i < grant_table_count(manager->grants); i++) {
+		const Grant *grant = grant_table_get(manager->grants, i);
+
+		if (grant->origin == GRANT_ORIGIN_KNOCK)
+			sessions_note(manager->sessions, &rules, grant);
+	}
 }
 
 static void end_sessions(Manager *manager, const Config *before)
@@ -204,7 +214,8 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	if (keys)
 		key_ring_move(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);
-	revoked = redecide_everything(manager, before, ids, count);
+	revoked = manager_end_temporary(manager, "reload");
+	revoked += redecide_everything(manager, before, ids, count);
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
 		     client_set_count(manager->clients), count - revoked, revoked) < 0)
 		detail = NULL;

@@ -6,13 +6,13 @@
  * sentence that says what to do (the caller frees it), and has changed nothing.
  *
  * CALLER names who asks, for the journal ("uid=0 pid=17 name=:1.5"); NULL: nobody in particular.
- * Implemented in manager-grants.c, manager-policy.c and manager-clients.c.
+ * Implemented in manager-orders.c, manager-revoke.c, manager-policy.c and manager-clients.c.
  */
 #pragma once
 
 #include "daemon/manager.h" /* PolicyChange: daemon/policy-layers.h */
 
-/* ---- grants (helper core) ------------------------------------------------------------------ */
+/* ---- grants -------------------------------------------------------------------------------- */
 
 typedef struct GrantRequest {
 	Prefix source;
@@ -27,16 +27,30 @@ typedef struct GrantRequest {
  * or longer than Lifetime= (D-Bus: manage-policy). */
 bool manager_request_is_wide(const Manager *manager, const GrantRequest *request);
 
-/* Makes the grant of REQUEST, or renews the one that an administrator made for its source. */
+/*
+ * Makes the grant of REQUEST. One that an administrator made for the same source (and that is as
+ * permanent) gets its ports and times instead, under the number that it has. What of times the
+ * request leaves to the configuration stays as that is now. -EADDRNOTAVAIL, -ENODEV, -EINVAL,
+ * -EDOM (not protected), -E2BIG, -EROFS.
+ */
 int manager_add_grant(Manager *manager, const GrantRequest *request, const char *caller,
 		      uint64_t *ret_id, char **ret_error);
 
-/* It is used now, and ends LIFETIME_NS (DURATION_INFINITY: never) from now. */
+/* It is used now, and ends LIFETIME_NS (DURATION_INFINITY: never) from now; a client's until the
+ * next reload decides it anew. */
 int manager_extend_grant(Manager *manager, uint64_t id, uint64_t lifetime_ns, const char *caller,
 			 char **ret_error);
+
+/*
+ * Grants that are revoked end with the conversations that nobody has a right to then, and what the
+ * client has sent up to now opens nothing any more. Of very many some go in the seconds after the
+ * call, by manager_expire(). A permanent one that cannot be taken from the state directory ends all
+ * the same: that is tried until it can be done.
+ */
 int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error);
 
-/* Grants whose source lies in SOURCE lose PORTS (NULL or empty: all). -ENOENT: there was none. */
+/* Grants whose whole source lies in SOURCE lose PORTS (NULL or empty: all), and end where none is
+ * left. -ENOENT: there was none. */
 int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList *ports,
 			  const char *caller, size_t *ret_count, char **ret_error);
 

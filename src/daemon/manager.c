@@ -68,6 +68,30 @@ void manager_tell_interfaces(Manager *manager)
 
 /* ---- knocks -------------------------------------------------------------------------------- */
 
+static void note_activity(Manager *manager, const struct spale_knock *knock, const Client *client,
+			  Refusal refusal)
+{
+	KnockPeer *peer = client ? knock_judge_peer(manager->judge, &client->key) : NULL;
+
+	if (!peer)
+		return;
+	if (refusal != REFUSAL_NONE) {
+		peer->activity.refused++;
+		return;
+	}
+	peer->activity.accepted++;
+	peer->activity.last_knock_real_usec = manager_real_usec(manager);
+	memcpy(peer->activity.last_source.bytes, knock->source,
+	       sizeof(peer->activity.last_source.bytes));
+}
+
+ClientActivity manager_client_activity(const Manager *manager, const Client *client)
+{
+	const KnockPeer *peer = knock_judge_peer(manager->judge, &client->key);
+
+	return peer ? peer->activity : (ClientActivity){0};
+}
+
 void manager_knock(const struct spale_knock *knock, void *userdata)
 {
 	Manager *manager = userdata;
@@ -89,6 +113,7 @@ void manager_knock(const struct spale_knock *knock, void *userdata)
 	if (refusal == REFUSAL_NONE)
 		refusal = manager_make_grant(manager, knock, &verdict, now_mono_ns);
 	manager->counts[refusal]++;
+	note_activity(manager, knock, verdict.client, refusal);
 	if (refusal != REFUSAL_NONE)
 		announce_refused(&manager->announcer, knock,
 				 verdict.client ? verdict.client->name : NULL, refusal,
@@ -111,6 +136,8 @@ static int inherit(Manager *manager)
 			   manager->clients,  manager->grants,	   manager_real_usec(manager)};
 	int r = heritage_take(&heir);
 
+	if (r == 0)
+		manager_restore_kept(manager);
 	manager_note_sessions(manager);
 	return r;
 }
@@ -170,7 +197,9 @@ void manager_free(Manager *manager)
 	interfaces_done(&manager->interfaces);
 	projection_done(&manager->projection);
 	sessions_free(manager->sessions);
+	manager_drop_revocations(manager);
 	grant_table_free(manager->grants);
+	kept_grants_free(manager->kept);
 	knock_judge_free(manager->judge);
 	client_set_free(manager->clients);
 	config_free(manager->config);

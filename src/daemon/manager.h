@@ -11,6 +11,7 @@
 #include "daemon/client-roster.h"
 #include "daemon/interfaces.h"
 #include "daemon/key-ring.h"
+#include "daemon/knock-judge.h"
 #include "daemon/observer.h"
 #include "daemon/policy-layers.h"
 #include "daemon/state.h"
@@ -105,6 +106,18 @@ void manager_reload_failed(Manager *manager, const char *detail);
  */
 int manager_observe(Manager *manager, const ManagerObserver *observer);
 void manager_ignore(Manager *manager, const ManagerObserver *observer);
+
+/* What CLIENT did. */
+ClientActivity manager_client_activity(const Manager *manager, const Client *client);
+
+/* Brings GRANT's last packet up to date from the kernel. */
+void manager_refresh_grant(Manager *manager, const Grant *grant);
+
+/*
+ * At an orderly end: the grants that an administrator made until the next reload or restart end
+ * (those that were made for good and clients' stay for the next daemon).
+ */
+void manager_stop(Manager *manager);
 
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);

@@ -185,6 +185,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	(void)source;
 	sd_notify(false, "STOPPING=1");
 	journal_line(LOG_LEVEL_DEBUG, "signal %" PRIu32, info->ssi_signo);
+	manager_stop(service->manager);
 	return sd_event_exit(service->event, 0);
 }
 

@@ -40,7 +40,10 @@ typedef struct Loss {
 /* Which conversations have to end. */
 typedef struct Cut {
 	const SessionRules *rules;
-	const Config *before; /* with other prefixes that were always allowed, or NULL */
+	const Config *before;  /* with other prefixes that were always allowed, or NULL */
+	bool revokes;	       /* what comes from source to ports */
+	const Prefix *source;  /* NULL: everything */
+	const PortList *ports; /* NULL or empty: every port */
 	Loss *losses;
 	size_t count;
 } Cut;
@@ -89,12 +92,21 @@ static bool allows_the_same(const Config *a, const Config *b)
 	return true;
 }
 
+static bool is_revoked(const Cut *cut, const EnforcerSession *session)
+{
+	return cut->revokes && (!cut->source || prefix_contains(cut->source, &session->source)) &&
+	       (!cut->ports || cut->ports->count == 0 ||
+		port_list_contains(cut->ports, session->protocol, session->port));
+}
+
 /* Whether the right to SESSION was lost by somebody. */
 static bool is_lost(const Cut *cut, const EnforcerSession *session)
 {
 	if (cut->before &&
 	    port_list_contains(&cut->before->protected_ports, session->protocol, session->port) &&
 	    is_always_allowed(cut->before, &session->source))
+		return true;
+	if (is_revoked(cut, session))
 		return true;
 	for (size_t i = 0; i < cut->count; i++)
 		if (origin_has(&cut->losses[i].old, session) &&
@@ -121,7 +133,7 @@ static void run_cut(Sessions *sessions, Cut *cut)
 {
 	int r;
 
-	if (cut->count == 0 && !cut->before)
+	if (cut->count == 0 && !cut->before && !cut->revokes)
 		return;
 	r = enforcer_cut(sessions->enforcer, has_to_end, cut);
 	if (r > 0)
@@ -352,6 +364,40 @@ void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Conf
 			redecide_party(sessions, rules, HASH_OBJECT(node, Party, node), &cut);
 		}
 	}
+	run_cut(sessions, &cut);
+}
+
+/* ---- a revocation -------------------------------------------------------------------------- */
+
+void sessions_cut(Sessions *sessions, const SessionRules *rules, const Prefix *source,
+		  const PortList *ports)
+{
+	_cleanup_cut_ Cut cut = {
+		.rules = rules,
+		.revokes = true,
+		.source = source,
+		.ports = ports,
+	};
+
+	run_cut(sessions, &cut);
+}
+
+void sessions_cut_client(Sessions *sessions, const SessionRules *rules, const PublicKey *key)
+{
+	_cleanup_cut_ Cut cut = {.rules = rules};
+	Party *party = find_party(sessions, key);
+
+	if (!party)
+		return;
+	while (party->count > 0) {
+		Origin origin = take_origin(party, 0);
+
+		if (add_loss(&cut, &origin, NULL) < 0)
+			say_forgetful();
+		origin_done(&origin);
+	}
+	hash_table_remove(&sessions->parties, &party->node);
+	party_free(party);
 	run_cut(sessions, &cut);
 }
 

@@ -41,3 +41,13 @@ void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *g
  * that a live grant or an allowed prefix covers stay, whoever has begun them.
  */
 void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Config *before);
+
+/*
+ * Ends the conversations of SOURCE (NULL: everybody) with PORTS (NULL or empty: all), as far as
+ * nobody has a right to them by RULES: after a revocation, whether a grant was left or not.
+ */
+void sessions_cut(Sessions *sessions, const SessionRules *rules, const Prefix *source,
+		  const PortList *ports);
+
+/* The same for whatever the client of KEY had, which is forgotten. */
+void sessions_cut_client(Sessions *sessions, const SessionRules *rules, const PublicKey *key);

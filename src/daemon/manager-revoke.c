@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/heritage.h"
+#include "daemon/journal.h"
+#include "daemon/manager-private.h"
+#include "daemon/manager-requests.h"
+#include "util/error.h"
+
+/*
+ * Grants that one call ends: within some tens of milliseconds, for knocks wait meanwhile. What is
+ * more goes in as many calls of manager_expire() as it takes, so that knocks and signals get their
+ * turn.
+ */
+#define AT_ONCE	 1024
+#define IN_A_RUN 256
+
+/* Clients whose knocks are barred one by one, each on disk. More: all of them at once. */
+#define BARRED_MAX 32
+
+/* Why, in the journal. */
+#define REASON_REVOKED "revoked"
+
+struct Revocation {
+	Revocation *next;
+	uint64_t *ids; /* of condemned grants */
+	size_t count, done;
+	PortList ports; /* that they lose; empty: all */
+	const char *reason;
+	char *caller;
+	bool cuts; /* conversations with those ports, from SOURCE or from everywhere */
+	bool has_source;
+	Prefix source;
+};
+
+static void revocation_free(Revocation *revocation)
+{
+	if (!revocation)
+		return;
+	port_list_done(&revocation->ports);
+	free(revocation->ids);
+	free(revocation->caller);
+	free(revocation);
+}
+DEFINE_CLEANUP(Revocation, revocation_free)
+#define _cleanup_revocation_ _cleanup_(revocation_freep)
+
+/* ---- which grants -------------------------------------------------------------------------- */
+
+/* Which grants are meant: all members that are set have to be so. */
+typedef struct Meaning {
+	const Prefix *source;
+	const PortList *ports; /* one of these at least */
+	const PublicKey *key;
+	bool temporary;
+	uint64_t id;
+} Meaning;
+
+static bool shares_port(const PortList *a, const PortList *b)
+{
+	port_list_foreach (x, a) {
+		port_list_foreach (y, b) {
+			if (x->protocol == y->protocol && x->first <= y->last &&
+			    y->first <= x->last)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool means(const Meaning *meaning, const Grant *grant)
+{
+	if (grant->is_condemned || (meaning->id && grant->id != meaning->id))
+		return false;
+	if (meaning->temporary && grant->origin != GRANT_ORIGIN_ADMINISTRATOR)
+		return false;
+	if (meaning->key && (grant->origin != GRANT_ORIGIN_KNOCK ||
+			     memcmp(meaning->key, &grant->key, sizeof(grant->key)) != 0))
+		return false;
+	if (meaning->source && (grant->source.length < meaning->source->length ||
+				!prefix_contains(meaning->source, &grant->source.address)))
+		return false;
+	return !meaning->ports || meaning->ports->count == 0 ||
+	       shares_port(meaning->ports, &grant->ports);
+}
+
+/* A Revocation of all that is meant, with nothing condemned as yet. NULL: no memory. */
+static Revocation *make(const Manager *manager, const Meaning *meaning, const char *caller)
+{
+	_cleanup_revocation_ Revocation *revocation = calloc(1, sizeof(*revocation));
+	size_t count = grant_table_count(manager->grants);
+
+	if (!revocation)
+		return NULL;
+	revocation->reason = REASON_REVOKED;
+	revocation->ids = calloc(count ?: 1, sizeof(*revocation->ids));
+	revocation->caller = caller ? strdup(caller) : NULL;
+	if (!revocation->ids || (caller && !revocation->caller))
+		return NULL;
+	if (meaning->ports && port_list_copy(meaning->ports, &revocation->ports) < 0)
+		return NULL;
+	if (meaning->source) {
+		revocation->has_source = true;
+		revocation->source = *meaning->source;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const Grant *grant = grant_table_get(manager->grants, i);
+
+		if (means(meaning, grant))
+			revocation->ids[revocation->count++] = grant->id;
+	}
+	return TAKE_PTR(revocation);
+}
+
+/* ---- doing it ------------------------------------------------------------------------------ */
+
+/* Knocks that were held back on their way must not undo it. */
+static void bar(Manager *manager, const Revocation *revocation)
+{
+	uint64_t now_real_usec = manager_real_usec(manager);
+	const PublicKey *keys[BARRED_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < revocation->count; i++) {
+		const Grant *grant = grant_table_by_id(manager->grants, revocation->ids[i]);
+		size_t j = 0;
+
+		if (grant->origin != GRANT_ORIGIN_KNOCK)
+			continue;
+		while (j < count && memcmp(keys[j], &grant->key, sizeof(grant->key)) != 0)
+			j++;
+		if (j == ARRAY_SIZE(keys)) {
+			knock_judge_bar_all(manager->judge, now_real_usec);
+			return;
+		}
+		if (j == count)
+			keys[count++] = &grant->key;
+	}
+	for (size_t i = 0; i < count; i++)
+		knock_judge_bar(manager->judge, keys[i], now_real_usec);
+}
+
+/* Takes PORTS from GRANT, which has others. A negative errno: it has all of them still. */
+static int narrow(Manager *manager, const Grant *grant, const Revocation *revocation)
+{
+	_cleanup_port_list_ PortList lost = PORT_LIST_NULL;
+	_cleanup_entry_changes_ EntryChanges changes = {0};
+	int r;
+
+	r = port_list_intersect(&grant->ports, &revocation->ports, &lost);
+	if (r == 0)
+		r = grant_table_narrow(manager->grants, grant->id, &revocation->ports, &changes);
+	if (r < 0)
+		return r;
+	heritage_note(manager->enforcer, grant);
+	projection_apply_surely(&manager->projection, &changes);
+	announce_grant_narrowed(&manager->announcer, grant, &lost, revocation->reason);
+	return 0;
+}
+
+static void revoke_one(Manager *manager, const Revocation *revocation, uint64_t id)
+{
+	const Grant *grant = grant_table_by_id(manager->grants, id);
+
+	/* It ended meanwhile, or was renewed. */
+	if (!grant || !grant->is_condemned)
+		return;
+	manager->kept_is_stale |= grant->origin == GRANT_ORIGIN_ALWAYS;
+	/* What cannot be narrowed, for lack of anything else or of memory, goes as a whole. */
+	if (revocation->ports.count > 0 && narrow(manager, grant, revocation) == 0) {
+		grant_table_pardon(manager->grants, id);
+		return;
+	}
+	manager_end_grant(manager, grant, GRANT_REVOKED, revocation->reason, NULL);
+}
+
+/* Ends MOST more grants at most. Whether that was all. */
+static bool run(Manager *manager, Revocation *revocation, size_t most)
+{
+	const SessionRules rules = manager_session_rules(manager);
+
+	manager->announcer.caller = revocation->caller;
+	for (; most > 0 && revocation->done < revocation->count; most--)
+		revoke_one(manager, revocation, revocation->ids[revocation->done++]);
+	manager->announcer.caller = NULL;
+	if (revocation->done < revocation->count)
+		return false;
+	if (revocation->cuts)
+		sessions_cut(manager->sessions, &rules,
+			     revocation->has_source ? &revocation->source : NULL,
+			     &revocation->ports);
+	manager_settle_kept(manager, manager_mono_ns(manager));
+	return true;
+}
+
+/* Takes over REVOCATION, and does of it what can be done at once. Returns how many grants it ends.
+ */
+static size_t begin(Manager *manager, Revocation *revocation, size_t at_once)
+{
+	_cleanup_revocation_ Revocation *mine = revocation;
+	Revocation **last = &manager->revocations;
+	size_t count = mine->count;
+
+	for (size_t i = 0; i < count; i++)
+		grant_table_condemn(manager->grants, mine->ids[i]);
+	if (count == 0 || run(manager, mine, at_once))
+		return count;
+	while (*last)
+		last = &(*last)->next;
+	*last = TAKE_PTR(mine);
+	manager->look_mono_ns = 0;
+	return count;
+}
+
+bool manager_run_revocations(Manager *manager)
+{
+	Revocation *first = manager->revocations;
+
+	if (!first || !run(manager, first, IN_A_RUN))
+		return first;
+	manager->revocations = first->next;
+	revocation_free(first);
+	return manager->revocations;
+}
+
+void manager_drop_revocations(Manager *manager)
+{
+	while (manager->revocations) {
+		Revocation *first = manager->revocations;
+
+		manager->revocations = first->next;
+		revocation_free(first);
+	}
+}
+
+/* ---- temporary grants ---------------------------------------------------------------------- */
+
+static size_t end_temporary(Manager *manager, const char *reason, size_t at_once)
+{
+	const Meaning meaning = {.temporary = true};
+	Revocation *revocation = make(manager, &meaning, manager->announcer.caller);
+
+	if (!revocation) {
+		journal_line(LOG_LEVEL_ERROR, "no memory: administrators' grants stay until their "
+					      "own end");
+		return 0;
+	}
+	revocation->reason = reason;
+	return begin(manager, revocation, at_once);
+}
+
+size_t manager_end_temporary(Manager *manager, const char *reason)
+{
+	return end_temporary(manager, reason, AT_ONCE);
+}
+
+void manager_stop(Manager *manager)
+{
+	while (manager_run_revocations(manager))
+		;
+	end_temporary(manager, "restart", SIZE_MAX);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+static int no_memory(char **ret_error)
+{
+	return error_set(ret_error, -ENOMEM, "no memory");
+}
+
+int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error)
+{
+	const Grant *grant = grant_table_by_id(manager->grants, id);
+	const Meaning meaning = {.id = id};
+	Revocation *revocation;
+
+	if (!grant || grant->is_condemned)
+		return error_set(ret_error, -ENOENT, "there is no grant %" PRIu64, id);
+	revocation = make(manager, &meaning, caller);
+	if (!revocation)
+		return no_memory(ret_error);
+	revocation->cuts = true;
+	revocation->has_source = true;
+	revocation->source = grant->source;
+	bar(manager, revocation);
+	begin(manager, revocation, AT_ONCE);
+	return 0;
+}
+
+int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList *ports,
+			  const char *caller, size_t *ret_count, char **ret_error)
+{
+	const Meaning meaning = {.source = source, .ports = ports};
+	_cleanup_revocation_ Revocation *revocation = make(manager, &meaning, caller);
+	char text[ADDRESS_TEXT_MAX];
+
+	if (!revocation)
+		return no_memory(ret_error);
+	if (revocation->count == 0)
+		return error_set(ret_error, -ENOENT, "nothing of this is granted to %s",
+				 prefix_format(source, text));
+	revocation->cuts = true;
+	bar(manager, revocation);
+	*ret_count = begin(manager, TAKE_PTR(revocation), AT_ONCE);
+	return 0;
+}
+
+int manager_revoke_client(Manager *manager, const char *name, const char *caller, size_t *ret_count,
+			  char **ret_error)
+{
+	const Client *client = client_set_by_name(manager->clients, name);
+	const SessionRules rules = manager_session_rules(manager);
+	Meaning meaning = {0};
+	Revocation *revocation;
+
+	if (!client)
+		return error_set(ret_error, -ENOKEY, "there is no client \"%s\"", name);
+	meaning.key = &client->key;
+	revocation = make(manager, &meaning, caller);
+	if (!revocation)
+		return no_memory(ret_error);
+	knock_judge_bar(manager->judge, &client->key, manager_real_usec(manager));
+	*ret_count = begin(manager, revocation, AT_ONCE);
+	sessions_cut_client(manager->sessions, &rules, &client->key);
+	return 0;
+}
+
+int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, char **ret_error)
+{
+	const Meaning meaning = {0};
+	const SessionRules rules = manager_session_rules(manager);
+	Revocation *revocation = make(manager, &meaning, caller);
+
+	if (!revocation)
+		return no_memory(ret_error);
+	revocation->cuts = revocation->count > 0;
+	knock_judge_bar_all(manager->judge, manager_real_usec(manager));
+	/* Conversations outlive their grants: without any grant they have to end here. */
+	if (!revocation->cuts)
+		sessions_cut(manager->sessions, &rules, NULL, NULL);
+	*ret_count = begin(manager, revocation, AT_ONCE);
+	return 0;
+}
