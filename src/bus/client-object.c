@@ -13,12 +13,6 @@
 #include "keys/fingerprint.h"
 #include "keys/pem.h"
 
-typedef struct ClientActivity {
-	uint64_t last_knock_real_usec;
-	Address last_source;
-	uint64_t accepted, refused;
-} ClientActivity;
-
 /* ---- methods ------------------------------------------------------------------------------- */
 
 static int no_such_client(sd_bus_error *ret_error)
@@ -104,7 +98,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	} else if (strcmp(property, "Fingerprint") == 0) {
 		r = fingerprint_format(&client->key, text);
 	} else if (strcmp(property, "LastSource") == 0) {
-		activity = (ClientActivity){.accepted = 0};
+		activity = manager_client_activity(context->manager, client);
 		if (activity.last_knock_real_usec > 0)
 			address_format(&activity.last_source, text);
 	} else {
@@ -141,7 +135,7 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 	const BusContext *context = userdata;
 	const Config *config = manager_config(context->manager);
 	const Client *client = context->view.client;
-	const ClientActivity activity = (ClientActivity){.accepted = 0};
+	const ClientActivity activity = manager_client_activity(context->manager, client);
 	const struct {
 		const char *name;
 		uint64_t value;

@@ -18,6 +18,8 @@ const Grant *grant_object_look(BusContext *context, uint64_t id)
 {
 	const Grant *grant = grant_table_by_id(manager_grants(context->manager), id);
 
+	if (grant)
+		manager_refresh_grant(context->manager, grant);
 	return grant;
 }
 
