@@ -311,6 +311,9 @@ int requests_read_key(sd_bus_message *call, PublicKey *ret_key, sd_bus_error *re
 	r = pem_parse_public(text, strlen(text), ret_key);
 	if (r == -ENOMEM)
 		return errors_set(ret_error, r, NULL);
+	if (r == -ENOENT)
+		return errors_set(ret_error, -EKEYREJECTED,
+				  "this is no X25519 public key in PEM or base64");
 	if (r < 0)
 		return errors_setf(ret_error, -EKEYREJECTED,
 				   "the X25519 public key, in PEM or base64, %s", pem_error(r));

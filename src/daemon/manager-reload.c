@@ -137,9 +137,11 @@ static size_t redecide_everything(Manager *manager, const Config *before, const 
 
 static void replace_clients(Manager *manager, ClientSet *clients, const char *caller)
 {
-	announce_clients(&manager->announcer, manager->clients, clients, caller);
-	client_set_free(manager->clients);
+	_cleanup_client_set_ ClientSet *before = manager->clients;
+
+	/* Whoever hears of it may look. */
 	manager->clients = clients;
+	announce_clients(&manager->announcer, before, clients, caller);
 }
 
 int manager_set_clients(Manager *manager, ClientSet *clients)
