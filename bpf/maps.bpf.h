@@ -215,6 +215,15 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_SESSIONS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct spale_session_key);
+	__type(value, struct spale_session);
+} sessions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(max_entries, SPALE_ACCEPTED_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct spale_accepted_key);

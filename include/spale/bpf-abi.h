@@ -177,6 +177,29 @@ struct spale_owner {
 #define SPALE_OWNERS_MAX 131072
 
 /*
+ * Map "sessions": a source that a client had a grant for -> what it had, so that a new daemon can
+ * end its conversations when the right to them is lost. The packet path has nothing to do with it.
+ */
+struct spale_session_key {
+	__u8 client_key[32];
+	__u8 source[16]; /* masked to prefix_length bits */
+	__u32 ifindex;	 /* 0: any interface */
+	__u8 prefix_length;
+	__u8 zero[3];
+};
+
+struct spale_session {
+	__u64 number;	  /* later ones have higher numbers */
+	char client[72];  /* name, with NULs to the end */
+	__u8 address[16]; /* where the last knock came from */
+	struct spale_port_range ranges[SPALE_OWNER_RANGES];
+	__u16 ranges_used;
+	__u16 zero[3];
+};
+
+#define SPALE_SESSIONS_MAX 131072
+
+/*
  * Key of map "accepted", the memory of replays: one knock that was accepted -> __u64 0. With time
  * SPALE_NEVER_NS and a zero nonce: the client's floor, which is the value. The packet path has
  * nothing to do with it.
@@ -377,6 +400,8 @@ _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
 _Static_assert(sizeof(struct spale_port_range) == 6, "spale_port_range");
 _Static_assert(sizeof(struct spale_owner) == 264, "spale_owner");
 _Static_assert(__builtin_offsetof(struct spale_owner, ranges) == 168, "spale_owner.ranges");
+_Static_assert(sizeof(struct spale_session_key) == 56, "spale_session_key");
+_Static_assert(sizeof(struct spale_session) == 200, "spale_session");
 _Static_assert(sizeof(struct spale_accepted_key) == 56, "spale_accepted_key");
 _Static_assert(sizeof(struct spale_allow4_key) == 8, "spale_allow4_key");
 _Static_assert(sizeof(struct spale_allow6_key) == 20, "spale_allow6_key");

@@ -120,3 +120,6 @@ void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t
 
 /* Remembers who may be in conversation by the grants that there are. */
 void manager_note_sessions(Manager *manager);
+
+/* Ends the conversations to which the rules in force leave nobody a right; see sessions_redecide(). */
+void manager_end_sessions(Manager *manager, const Config *before);

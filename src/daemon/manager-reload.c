@@ -111,7 +111,7 @@ void manager_note_sessions(Manager *manager)
 	}
 }
 
-static void end_sessions(Manager *manager, const Config *before)
+void manager_end_sessions(Manager *manager, const Config *before)
 {
 	const SessionRules rules = manager_session_rules(manager);
 
@@ -129,7 +129,7 @@ static size_t redecide_everything(Manager *manager, const Config *before, const 
 
 	manager_note_sessions(manager);
 	revoked = redecide_all(manager, ids, count);
-	end_sessions(manager, before);
+	manager_end_sessions(manager, before);
 	manager->look_mono_ns = 0;
 	knock_judge_keep(manager->judge, manager->clients);
 	return revoked;

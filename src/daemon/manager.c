@@ -136,10 +136,13 @@ static int inherit(Manager *manager)
 			   manager->clients,  manager->grants,	   manager_real_usec(manager)};
 	int r = heritage_take(&heir);
 
-	if (r == 0)
-		manager_restore_kept(manager);
+	if (r < 0)
+		return r;
+	(void)sessions_recall(manager->sessions);
+	manager_restore_kept(manager);
 	manager_note_sessions(manager);
-	return r;
+	manager_end_sessions(manager, manager->config);
+	return 0;
 }
 
 int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *clients, State *state,

@@ -6,35 +6,29 @@
 #include <string.h>
 
 #include "daemon/journal.h"
+#include "daemon/session-records.h"
 #include "policy/hash-table.h"
-
-/* A source that a client had a grant for. */
-typedef struct Origin {
-	Prefix source;
-	Address address; /* within source: where its last knock came from */
-	uint32_t ifindex;
-	PortList ports;
-} Origin;
 
 /* What is remembered of a client: the source of the latest grant comes last. */
 typedef struct Party {
 	HashNode node;
 	char name[CLIENT_NAME_MAX + 1];
 	PublicKey key;
-	Origin origins[SESSIONS_PER_CLIENT_MAX];
+	SessionOrigin origins[SESSIONS_PER_CLIENT_MAX];
 	size_t count;
 } Party;
 
 struct Sessions {
 	Enforcer *enforcer;
 	HashTable parties; /* by key */
-	bool said_unable;
+	uint64_t number;   /* of the last record */
+	bool said_unable, said_unkept;
 };
 
 /* A right that was lost: to OLD's ports from its source, but for what is left of it. */
 typedef struct Loss {
-	Origin old;
-	Origin left;
+	SessionOrigin old;
+	SessionOrigin left;
 } Loss;
 
 /* Which conversations have to end. */
@@ -48,17 +42,11 @@ typedef struct Cut {
 	size_t count;
 } Cut;
 
-static void origin_done(Origin *origin)
-{
-	port_list_done(&origin->ports);
-	*origin = (Origin){0};
-}
-
 static void cut_done(Cut *cut)
 {
 	for (size_t i = 0; i < cut->count; i++) {
-		origin_done(&cut->losses[i].old);
-		origin_done(&cut->losses[i].left);
+		session_origin_done(&cut->losses[i].old);
+		session_origin_done(&cut->losses[i].left);
 	}
 	free(cut->losses);
 }
@@ -67,7 +55,7 @@ static void cut_done(Cut *cut)
 
 /* ---- which conversations ------------------------------------------------------------------- */
 
-static bool origin_has(const Origin *origin, const EnforcerSession *session)
+static bool origin_has(const SessionOrigin *origin, const EnforcerSession *session)
 {
 	return port_list_contains(&origin->ports, session->protocol, session->port) &&
 	       prefix_contains(&origin->source, &session->source);
@@ -148,7 +136,7 @@ static void run_cut(Sessions *sessions, Cut *cut)
 }
 
 /* Takes over OLD, and LEFT where there is any. Without memory for that, all of OLD is kept. */
-static int add_loss(Cut *cut, Origin *old, Origin *left)
+static int add_loss(Cut *cut, SessionOrigin *old, SessionOrigin *left)
 {
 	Loss *losses = reallocarray(cut->losses, cut->count + 1, sizeof(*losses));
 
@@ -159,7 +147,7 @@ static int add_loss(Cut *cut, Origin *old, Origin *left)
 	if (left)
 		losses[cut->count].left = *left;
 	cut->count++;
-	*old = (Origin){0};
+	*old = (SessionOrigin){0};
 	return 0;
 }
 
@@ -181,31 +169,53 @@ static Party *find_party(const Sessions *sessions, const PublicKey *key)
 static void party_free(Party *party)
 {
 	for (size_t i = 0; i < party->count; i++)
-		origin_done(&party->origins[i]);
+		session_origin_done(&party->origins[i]);
 	free(party);
 }
 
-/* The party of GRANT's client, made where it is missing. NULL: no memory. */
-static Party *get_party(Sessions *sessions, const Grant *grant)
+/* The party of a client, made where it is missing. NULL: no memory. */
+static Party *get_party(Sessions *sessions, const PublicKey *key, const char *name)
 {
-	Party *party = find_party(sessions, &grant->key);
+	Party *party = find_party(sessions, key);
 
 	if (party)
 		return party;
 	party = calloc(1, sizeof(*party));
 	if (!party)
 		return NULL;
-	party->key = grant->key;
-	memcpy(party->name, grant->client, sizeof(party->name));
+	party->key = *key;
+	snprintf(party->name, sizeof(party->name), "%s", name);
 	hash_table_insert(&sessions->parties, &party->node,
 			  hash_table_hash(&party->key, sizeof(party->key)));
 	return party;
 }
 
-/* Takes the origin at INDEX out of PARTY. */
-static Origin take_origin(Party *party, size_t index)
+/* Has the kernel keep ORIGIN for the next daemon. */
+static void keep(Sessions *sessions, const Party *party, const SessionOrigin *origin)
 {
-	Origin origin = party->origins[index];
+	const SessionOwner owner = {&party->key, party->name};
+	int r = session_records_put(sessions->enforcer, &owner, origin, ++sessions->number);
+
+	if (r < 0 && !sessions->said_unkept)
+		journal_line(LOG_LEVEL_WARNING,
+			     "some connections may go on when the right to them is lost after the "
+			     "next restart: %s",
+			     enforcer_error(sessions->enforcer));
+	sessions->said_unkept = sessions->said_unkept || r < 0;
+}
+
+/* What stays behind is decided anew by the next daemon, and lost there. */
+static void forget(Sessions *sessions, const Party *party, const SessionOrigin *origin)
+{
+	const SessionOwner owner = {&party->key, party->name};
+
+	(void)session_records_delete(sessions->enforcer, &owner, origin);
+}
+
+/* Takes the origin at INDEX out of PARTY. */
+static SessionOrigin take_origin(Party *party, size_t index)
+{
+	SessionOrigin origin = party->origins[index];
 
 	party->count--;
 	memmove(&party->origins[index], &party->origins[index + 1],
@@ -214,20 +224,20 @@ static Origin take_origin(Party *party, size_t index)
 }
 
 /* The origin that GRANT belongs to, out of PARTY; an empty one if it is new. */
-static Origin take_origin_of(Party *party, const Grant *grant)
+static SessionOrigin take_origin_of(Party *party, const Grant *grant)
 {
 	for (size_t i = 0; i < party->count; i++) {
-		const Origin *origin = &party->origins[i];
+		const SessionOrigin *origin = &party->origins[i];
 
 		if (prefix_compare(&origin->source, &grant->source) == 0 &&
 		    origin->ifindex == grant->ifindex)
 			return take_origin(party, i);
 	}
-	return (Origin){0};
+	return (SessionOrigin){0};
 }
 
 /* Conversations of earlier grants for this source may be with other ports: all of them count. */
-static int extend_origin(Origin *origin, const Grant *grant)
+static int extend_origin(SessionOrigin *origin, const Grant *grant)
 {
 	int r = 0;
 
@@ -242,21 +252,34 @@ static int extend_origin(Origin *origin, const Grant *grant)
 	return r;
 }
 
+/* Whether ORIGIN says all of GRANT already. */
+static bool is_known(const SessionOrigin *origin, const Grant *grant)
+{
+	return prefix_compare(&origin->source, &grant->source) == 0 &&
+	       origin->ifindex == grant->ifindex &&
+	       memcmp(&origin->address, &grant->address, sizeof(origin->address)) == 0 &&
+	       port_list_equal(&origin->ports, &grant->ports);
+}
+
 static int note(Sessions *sessions, const Grant *grant, Cut *cut)
 {
-	Party *party = get_party(sessions, grant);
-	Origin origin;
+	Party *party = get_party(sessions, &grant->key, grant->client);
+	SessionOrigin origin;
 	int r = 0;
 
 	if (!party)
 		return -ENOMEM;
+	if (party->count > 0 && is_known(&party->origins[party->count - 1], grant))
+		return 0;
 	origin = take_origin_of(party, grant);
 	r = extend_origin(&origin, grant);
+	keep(sessions, party, &origin);
 	if (party->count == ARRAY_SIZE(party->origins)) {
-		Origin oldest = take_origin(party, 0);
+		SessionOrigin oldest = take_origin(party, 0);
 
+		forget(sessions, party, &oldest);
 		r = add_loss(cut, &oldest, NULL) ?: r;
-		origin_done(&oldest);
+		session_origin_done(&oldest);
 	}
 	party->origins[party->count++] = origin;
 	return r;
@@ -272,6 +295,9 @@ void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *g
 {
 	_cleanup_cut_ Cut cut = {.rules = rules};
 
+	/* What an administrator granted ends by his word, not with a client. */
+	if (grant->origin != GRANT_ORIGIN_KNOCK)
+		return;
 	if (note(sessions, grant, &cut) < 0)
 		say_forgetful();
 	run_cut(sessions, &cut);
@@ -280,8 +306,8 @@ void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *g
 /* ---- a reload ------------------------------------------------------------------------------ */
 
 /* What RULES leave PARTY of ORIGIN: 0, 1 (nothing) or -ENOMEM. */
-static int decide_origin(const SessionRules *rules, const Party *party, const Origin *origin,
-			 Origin *ret_left)
+static int decide_origin(const SessionRules *rules, const Party *party, const SessionOrigin *origin,
+			 SessionOrigin *ret_left)
 {
 	_cleanup_decision_ Decision decision = {0};
 	const Client *client = client_set_by_key(rules->clients, &party->key);
@@ -299,24 +325,26 @@ static int decide_origin(const SessionRules *rules, const Party *party, const Or
 	r = decide(rules->config, client, &request, &decision);
 	if (r != REFUSAL_NONE)
 		return r < 0 ? r : 1;
-	*ret_left = (Origin){decision.source, decision.address, decision.ifindex, decision.ports};
+	*ret_left = (SessionOrigin){decision.source, decision.address, decision.ifindex,
+				    decision.ports};
 	decision.ports = PORT_LIST_NULL;
 	return 0;
 }
 
-static bool origin_equal(const Origin *a, const Origin *b)
+static bool origin_equal(const SessionOrigin *a, const SessionOrigin *b)
 {
 	return prefix_compare(&a->source, &b->source) == 0 && port_list_equal(&a->ports, &b->ports);
 }
 
 /* Decides the origin at INDEX anew. Whether the party still has it. */
-static bool redecide_origin(const SessionRules *rules, Party *party, size_t index, Cut *cut)
+static bool redecide_origin(Sessions *sessions, const SessionRules *rules, Party *party,
+			    size_t index, Cut *cut)
 {
-	Origin *origin = &party->origins[index], left = {0}, copy = {0};
+	SessionOrigin *origin = &party->origins[index], left = {0}, copy = {0};
 	int r = decide_origin(rules, party, origin, &left);
 
 	if (r == 0 && origin_equal(origin, &left)) {
-		origin_done(&left);
+		session_origin_done(&left);
 		return true;
 	}
 	if (r == 0) {
@@ -324,21 +352,25 @@ static bool redecide_origin(const SessionRules *rules, Party *party, size_t inde
 		r = port_list_copy(&left.ports, &copy.ports);
 	}
 	/* Without memory nothing is forgotten: the next reload decides it again. */
+	forget(sessions, party, origin);
 	if (r < 0 || add_loss(cut, origin, r == 0 ? &copy : NULL) < 0) {
 		say_forgetful();
-		origin_done(&left);
-		origin_done(&copy);
+		keep(sessions, party, origin);
+		session_origin_done(&left);
+		session_origin_done(&copy);
 		return true;
 	}
-	if (r == 0)
+	if (r == 0) {
 		*origin = left;
+		keep(sessions, party, origin);
+	}
 	return r == 0;
 }
 
 static void redecide_party(Sessions *sessions, const SessionRules *rules, Party *party, Cut *cut)
 {
 	for (size_t i = 0; i < party->count;) {
-		if (redecide_origin(rules, party, i, cut))
+		if (redecide_origin(sessions, rules, party, i, cut))
 			i++;
 		else
 			(void)take_origin(party, i);
@@ -390,15 +422,46 @@ void sessions_cut_client(Sessions *sessions, const SessionRules *rules, const Pu
 	if (!party)
 		return;
 	while (party->count > 0) {
-		Origin origin = take_origin(party, 0);
+		SessionOrigin origin = take_origin(party, 0);
 
+		forget(sessions, party, &origin);
 		if (add_loss(&cut, &origin, NULL) < 0)
 			say_forgetful();
-		origin_done(&origin);
+		session_origin_done(&origin);
 	}
 	hash_table_remove(&sessions->parties, &party->node);
 	party_free(party);
 	run_cut(sessions, &cut);
+}
+
+/* ---- a restart ----------------------------------------------------------------------------- */
+
+/* A SessionRecord. Of one client no more come than were remembered; any others are let go. */
+static void recall(const SessionOwner *owner, SessionOrigin *origin, uint64_t number,
+		   void *userdata)
+{
+	Sessions *sessions = userdata;
+	Party *party = get_party(sessions, owner->key, owner->name);
+
+	if (number > sessions->number)
+		sessions->number = number;
+	if (!party)
+		say_forgetful();
+	if (!party || party->count == ARRAY_SIZE(party->origins))
+		return;
+	party->origins[party->count++] = *origin;
+	*origin = (SessionOrigin){0};
+}
+
+int sessions_recall(Sessions *sessions)
+{
+	int r = session_records_recall(sessions->enforcer, recall, sessions);
+
+	if (r < 0)
+		journal_line(LOG_LEVEL_ERROR,
+			     "who was in conversation during an earlier spaled is unknown: %s",
+			     enforcer_error(sessions->enforcer));
+	return r;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */

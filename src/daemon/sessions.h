@@ -2,7 +2,7 @@
 /*
  * Who may be in conversation with this host. Connections outlive their grants (KeepEstablished=),
  * so what a client was granted is remembered behind its grants' ends, to end the conversations when
- * the client loses the right to them.
+ * the client loses the right to them: over a restart of the daemon, too.
  */
 #pragma once
 
@@ -30,10 +30,16 @@ typedef struct SessionRules {
 } SessionRules;
 
 /*
- * Remembers that GRANT's client has it. Conversations from the client's oldest source end where
- * that is one too many, unless a grant or prefix of RULES allows them.
+ * Remembers that GRANT, if it is a client's, was made. Conversations from the client's oldest
+ * source end where that is one too many, unless a grant or prefix of RULES allows them.
  */
 void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *grant);
+
+/*
+ * Remembers what an earlier daemon has remembered, for sessions_redecide() to judge. Returns 0 or,
+ * logged, a negative errno; then conversations that lose their right may go on.
+ */
+int sessions_recall(Sessions *sessions);
 
 /*
  * After a reload: decides anew what every client may have, by RULES, and ends the conversations

@@ -26,7 +26,7 @@ typedef struct EbpfEnforcer {
 	PolicyMaps maps;
 	GrantMap grants;
 	int clients;
-	int records[2]; /* by EnforcerRecords */
+	int records[3]; /* by EnforcerRecords */
 	struct ring_buffer *knocks;
 	int changes_fd; /* of interfaces */
 
@@ -329,6 +329,7 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"clients", &ebpf->clients},
 		{"owners", &ebpf->records[ENFORCER_OWNERS]},
 		{"accepted", &ebpf->records[ENFORCER_ACCEPTED]},
+		{"sessions", &ebpf->records[ENFORCER_SESSIONS]},
 		{"counters", &ebpf->instances.counters},
 		{"asking", &ebpf->instances.stations.asking},
 		{"stations", &ebpf->instances.stations.stations},

@@ -62,6 +62,7 @@ enum {
 typedef enum EnforcerRecords {
 	ENFORCER_OWNERS,   /* __u64 -> struct spale_owner */
 	ENFORCER_ACCEPTED, /* struct spale_accepted_key -> __u64 */
+	ENFORCER_SESSIONS, /* struct spale_session_key -> struct spale_session */
 } EnforcerRecords;
 
 /* Called for each record. Key and value are valid during the call only. */

@@ -129,12 +129,28 @@ static int fake_sync(Enforcer *enforcer, const EntryChanges *wanted)
 
 static size_t key_size(EnforcerRecords records)
 {
-	return records == ENFORCER_OWNERS ? sizeof(uint64_t) : sizeof(struct spale_accepted_key);
+	switch (records) {
+	case ENFORCER_OWNERS:
+		return sizeof(uint64_t);
+	case ENFORCER_ACCEPTED:
+		return sizeof(struct spale_accepted_key);
+	case ENFORCER_SESSIONS:
+		return sizeof(struct spale_session_key);
+	}
+	abort();
 }
 
 static size_t value_size(EnforcerRecords records)
 {
-	return records == ENFORCER_OWNERS ? sizeof(struct spale_owner) : sizeof(uint64_t);
+	switch (records) {
+	case ENFORCER_OWNERS:
+		return sizeof(struct spale_owner);
+	case ENFORCER_ACCEPTED:
+		return sizeof(uint64_t);
+	case ENFORCER_SESSIONS:
+		return sizeof(struct spale_session);
+	}
+	abort();
 }
 
 static struct FakeRecord *fake_record(FakeEnforcer *fake, EnforcerRecords records, const void *key)

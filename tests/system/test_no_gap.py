@@ -336,6 +336,30 @@ def test_what_was_accepted_is_remembered(outside, alice, mode):
     assert "knock accepted" in said, said.text()
 
 
+@pytest.mark.parametrize("when", ["after", "before"])
+def test_session_without_a_grant_is_cut(outside, alice, mode, when):
+    """Its grant has ended, its daemon is gone, and then its client is removed; or meanwhile."""
+    configure(mode, extra="[Grant]\nIdle=1\nGrace=0\n")
+    systemctl("restart", "spaled")
+    said = machine.Said()
+    assert outside.gets_in(alice)
+    with contextlib.closing(Session(outside)) as session:
+        assert session.lives()
+        assert "grant expired: client=alice" in said, said.text()
+        systemctl("restart", "spaled")
+        before = main_pid()
+        os.kill(before, signal.SIGKILL)
+        assert comes_back(before)
+        assert session.lives()
+        assert outside.is_kept_from(services.TCP)
+        said = machine.Said()
+        (machine.CONF / "clients" / "alice.pem").unlink()
+        if when == "before":
+            systemctl("restart", "spaled")
+        assert "ended 1 connections to which nobody has a right now" in said, said.text()
+        assert not session.lives()
+
+
 def test_unusable_configuration(outside, alice, mode):
     """The last good one takes its place, with all grants, until there is one that can be used."""
     with nothing_gets_through(outside, alice) as session:

@@ -149,6 +149,9 @@ static inline void make_manager(Fixture *fixture)
 		fixture->fake->entry_count = fixture->heritage->entry_count;
 		fixture->fake->kept = fixture->heritage->kept;
 		fixture->fake->kept_count = fixture->heritage->kept_count;
+		memcpy(fixture->fake->sessions, fixture->heritage->sessions,
+		       sizeof(fixture->fake->sessions));
+		fixture->fake->session_count = fixture->heritage->session_count;
 	}
 	assert_int_equal(manager_new(&fixture->fake->base, config, &keys,
 				     make_clients(config, fixture->alice, true), fixture->state,
@@ -174,6 +177,22 @@ static inline void close_all(Fixture *fixture)
 	state_free(fixture->state);
 	fixture->manager = NULL;
 	fixture->state = NULL;
+}
+
+/* Another daemon, in whose kernel everything is as this one left it. */
+static inline void start_anew(Fixture *fixture)
+{
+	FakeEnforcer before = *fixture->fake;
+
+	fixture->fake->entries = NULL;
+	fixture->fake->entry_count = 0;
+	fixture->fake->kept = NULL;
+	fixture->fake->kept_count = 0;
+	close_all(fixture);
+	open_state(fixture, false);
+	fixture->heritage = &before;
+	make_manager(fixture);
+	fixture->heritage = NULL;
 }
 
 static inline int set_up(void **data)

@@ -113,19 +113,6 @@ static inline int revoke_source(Fixture *fixture, const char *source, const char
 	return manager_revoke_grants(fixture->manager, &from, &list, CALLER, ret_count, &error);
 }
 
-static inline void start_anew(Fixture *fixture)
-{
-	FakeEnforcer before = *fixture->fake;
-
-	fixture->fake->entries = NULL;
-	fixture->fake->kept = NULL;
-	fixture->heritage = &before;
-	close_all(fixture);
-	open_state(fixture, false);
-	make_manager(fixture);
-	fixture->heritage = NULL;
-}
-
 /* A conversation of this host. */
 static inline void hold(Fixture *fixture, const char *source, uint16_t port)
 {

@@ -330,22 +330,6 @@ static void test_other_clients(void **data)
 	assert_int_equal(manager_refused(fixture->manager, REFUSAL_UNKNOWN_CLIENT), 1);
 }
 
-/* Another daemon, in whose kernel everything is as this one left it. */
-static void start_anew(Fixture *fixture)
-{
-	FakeEnforcer before = *fixture->fake;
-
-	fixture->fake->entries = NULL;
-	fixture->fake->entry_count = 0;
-	fixture->fake->kept = NULL;
-	fixture->fake->kept_count = 0;
-	close_all(fixture);
-	open_state(fixture, false);
-	fixture->heritage = &before;
-	make_manager(fixture);
-	fixture->heritage = NULL;
-}
-
 static void test_restart_keeps_grants(void **data)
 {
 	Fixture *fixture = *data;

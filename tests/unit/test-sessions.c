@@ -209,6 +209,84 @@ static void test_oldest_source_yields(void **data)
 	assert_int_equal(fixture->fake->session_count, 0);
 }
 
+/* ---- over a restart ------------------------------------------------------------------------ */
+
+static size_t records(const Fixture *fixture)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < fixture->fake->kept_count; i++)
+		count += fixture->fake->kept[i].records == ENFORCER_SESSIONS;
+	return count;
+}
+
+/* Whoever loses his right after a restart, with or without a grant, loses what he has begun before.
+ */
+static void test_restart_remembers(void **data)
+{
+	Fixture *fixture = *data;
+
+	for (int ended = 0; ended < 2; ended++) {
+		begin(fixture);
+		assert_int_equal(records(fixture), 2);
+		if (ended)
+			let_grants_end(fixture);
+		start_anew(fixture);
+		start_anew(fixture);
+		assert_int_equal(fixture->fake->session_count, 6);
+		reload(fixture, CONFIG, "[Client]\nEnabled=no\n", true, 0);
+		assert_alice_is_cut(fixture);
+		assert_int_equal(records(fixture), 1);
+		reload(fixture, CONFIG, NULL, true, 0);
+	}
+}
+
+/* Nobody was there to see it: the next one does. */
+static void test_lost_while_there_was_no_daemon(void **data)
+{
+	Fixture *fixture = *data;
+
+	begin(fixture);
+	let_grants_end(fixture);
+	fixture->alice = "[Client]\nPorts=22/tcp\n";
+	start_anew(fixture);
+	assert_int_equal(fixture->fake->session_count, 4);
+	assert_true(talks(fixture, 7, IPPROTO_TCP, 22));
+	assert_int_equal(records(fixture), 2);
+	fixture->alice = "[Client]\nEnabled=no\n";
+	start_anew(fixture);
+	assert_alice_is_cut(fixture);
+	assert_int_equal(records(fixture), 1);
+}
+
+/* What is kept is as bounded as what is remembered, and in the same order. */
+static void test_oldest_source_yields_after_a_restart(void **data)
+{
+	Fixture *fixture = *data;
+
+	for (unsigned i = 1; i <= SESSIONS_PER_CLIENT_MAX; i++) {
+		knock_as(fixture, ALICE, (uint8_t)i);
+		pass_seconds(fixture, 60);
+	}
+	knock_as(fixture, ALICE, 1);
+	pass_seconds(fixture, 4000);
+	talk(fixture, 1, IPPROTO_TCP, 22);
+	talk(fixture, 2, IPPROTO_TCP, 22);
+	talk(fixture, 3, IPPROTO_TCP, 22);
+	start_anew(fixture);
+	assert_int_equal(records(fixture), SESSIONS_PER_CLIENT_MAX);
+	assert_int_equal(fixture->fake->session_count, 3);
+	knock_as(fixture, ALICE, 100);
+	assert_int_equal(records(fixture), SESSIONS_PER_CLIENT_MAX);
+	assert_false(talks(fixture, 2, IPPROTO_TCP, 22));
+	assert_int_equal(fixture->fake->session_count, 2);
+	reload(fixture, CONFIG, NULL, false, 0);
+	assert_int_equal(records(fixture), 0);
+	assert_int_equal(fixture->fake->session_count, 0);
+}
+
+/* ---- what cannot be had -------------------------------------------------------------------- */
+
 /* A kernel that cannot end anything keeps nobody from reloading. */
 static const EnforcerOps *fake_ops;
 static unsigned cuts;
@@ -252,6 +330,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_allowed_prefixes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unprotected_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_oldest_source_yields, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_restart_remembers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lost_while_there_was_no_daemon, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_oldest_source_yields_after_a_restart, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_unable_kernel, set_up, tear_down),
 	};
 
