@@ -167,7 +167,12 @@ static uint64_t next_mono_ns(const Mirror *mirror, uint64_t now_mono_ns)
 		next_mono_ns = smaller(next_mono_ns, now_mono_ns + mirror->retry_ns);
 	if (mirror->nftables && !mirror->is_lost) {
 		status = nftables_status(mirror->nftables);
-		if (status->again_mono_ns != SPALE_NEVER_NS)
+		if (status->postponed)
+			next_mono_ns = now_mono_ns;
+		else if (status->again_mono_ns < now_mono_ns)
+			/* The manager has not come to it yet. */
+			next_mono_ns = smaller(next_mono_ns, now_mono_ns + AGAIN_NS / 4);
+		else if (status->again_mono_ns != SPALE_NEVER_NS)
 			next_mono_ns = smaller(next_mono_ns, status->again_mono_ns + AGAIN_NS);
 		next_mono_ns = smaller(next_mono_ns, status->resync_mono_ns);
 	}

@@ -19,7 +19,7 @@
 /* The longest message here: a list of elements is an attribute, of 64 KiB at most. */
 #define MESSAGE_MAX 65536
 
-/* Elements of a message: with their comments they fit into one list. */
+/* Elements of a message: with their comments (240 bytes at most) they fit into one list. */
 #define ELEMENTS_MAX 200
 
 /* Longest key: an IPv6 address, a protocol and a port, in whole words. */
@@ -207,28 +207,37 @@ static uint64_t timeout(uint64_t end_mono_ns, uint64_t now_mono_ns, uint64_t sla
 	return ticks > 0 ? ticks : 1;
 }
 
+typedef enum Deed {
+	DEED_DELETE,
+	DEED_UPDATE,
+	DEED_ADD,
+} Deed;
+
 /* What all elements of a call have in common. */
 typedef struct ElementWriting {
-	const NftablesName *name;
-	bool intervals;
-	bool is_new;
-	uint64_t now_mono_ns, slack_ns;
+	Deed deed;
+	const NftablesTiming *timing; /* NULL: DEED_DELETE */
 	struct nftnl_set_elem *scratch;
 } ElementWriting;
 
-static int write_element(const ElementWriting *writing, const NftablesElement *element,
-			 struct nlmsghdr *message, int number)
+static int write_element(const NftablesBatch *batch, const ElementWriting *writing,
+			 const NftablesElement *element, struct nlmsghdr *message, int number)
 {
-	int r = set_key(writing->scratch, element, writing->intervals);
+	struct nftnl_set_elem *to = writing->scratch;
+	int r = set_key(to, element, batch->intervals);
 
-	if (r == 0 && writing->is_new) {
-		nftnl_set_elem_set_u64(
-			writing->scratch, NFTNL_SET_ELEM_TIMEOUT,
-			timeout(element->end_mono_ns, writing->now_mono_ns, writing->slack_ns));
-		r = set_comment(writing->scratch, element->comment);
+	if (r == 0 && writing->deed != DEED_DELETE) {
+		uint64_t ticks = timeout(element->end_mono_ns, writing->timing->now_mono_ns,
+					 writing->timing->slack_ns);
+
+		nftnl_set_elem_set_u64(to, NFTNL_SET_ELEM_TIMEOUT, ticks);
+		/* A timeout that is the same as before would leave what is left of it. */
+		if (writing->deed == DEED_UPDATE)
+			nftnl_set_elem_set_u64(to, NFTNL_SET_ELEM_EXPIRATION, ticks);
+		r = set_comment(to, element->comment);
 	}
 	if (r == 0)
-		nftnl_set_elem_nlmsg_build(message, writing->scratch, number);
+		nftnl_set_elem_nlmsg_build(message, to, number);
 	return r;
 }
 
@@ -236,19 +245,25 @@ static int write_element(const ElementWriting *writing, const NftablesElement *e
 static void write_elements(NftablesBatch *batch, const ElementWriting *writing,
 			   const NftablesElement *const *elements, size_t count)
 {
-	struct nlmsghdr *message =
-		begin(batch, writing->is_new ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
-		      writing->name->family, writing->is_new ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	static const struct {
+		uint16_t type, flags;
+	} kinds[] = {
+		[DEED_DELETE] = {NFT_MSG_DELSETELEM, 0},
+		[DEED_UPDATE] = {NFT_MSG_NEWSETELEM, NLM_F_CREATE},
+		[DEED_ADD] = {NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL},
+	};
+	struct nlmsghdr *message = begin(batch, kinds[writing->deed].type, batch->name->family,
+					 kinds[writing->deed].flags);
 	struct nlattr *list;
 	int r = 0;
 
 	if (!message)
 		return;
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, writing->name->table);
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, writing->name->set);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, batch->name->table);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, batch->name->set);
 	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = write_element(writing, elements[i], message, (int)i + 1);
+		r = write_element(batch, writing, elements[i], message, (int)i + 1);
 	mnl_attr_nest_end(message, list);
 	if (r < 0)
 		batch->error = r;
@@ -256,40 +271,41 @@ static void write_elements(NftablesBatch *batch, const ElementWriting *writing,
 		end(batch, message);
 }
 
-static void write_all(NftablesBatch *batch, ElementWriting *writing,
-		      const NftablesElement *const *elements, size_t count)
+static void write_all(NftablesBatch *batch, Deed deed, const NftablesElement *const *elements,
+		      size_t count, const NftablesTiming *timing)
 {
 	_cleanup_element_ struct nftnl_set_elem *scratch = nftnl_set_elem_alloc();
+	const ElementWriting writing = {deed, timing, scratch};
 
 	if (!scratch)
 		batch->error = -ENOMEM;
-	writing->scratch = scratch;
 	for (size_t i = 0; batch->error == 0 && i < count; i += ELEMENTS_MAX)
-		write_elements(batch, writing, elements + i,
+		write_elements(batch, &writing, elements + i,
 			       count - i < ELEMENTS_MAX ? count - i : ELEMENTS_MAX);
 }
 
-void nftables_batch_add_elements(NftablesBatch *batch, const NftablesName *name, bool intervals,
-				 const NftablesElement *const *elements, size_t count,
-				 uint64_t now_mono_ns, uint64_t slack_ns)
+void nftables_batch_begin_elements(NftablesBatch *batch, const NftablesName *name, bool intervals)
 {
-	ElementWriting writing = {
-		.name = name,
-		.intervals = intervals,
-		.is_new = true,
-		.now_mono_ns = now_mono_ns,
-		.slack_ns = slack_ns,
-	};
-
-	write_all(batch, &writing, elements, count);
+	batch->name = name;
+	batch->intervals = intervals;
 }
 
-void nftables_batch_delete_elements(NftablesBatch *batch, const NftablesName *name, bool intervals,
-				    const NftablesElement *const *elements, size_t count)
+void nftables_batch_delete_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				    size_t count)
 {
-	ElementWriting writing = {.name = name, .intervals = intervals};
+	write_all(batch, DEED_DELETE, elements, count, NULL);
+}
 
-	write_all(batch, &writing, elements, count);
+void nftables_batch_update_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				    size_t count, const NftablesTiming *timing)
+{
+	write_all(batch, DEED_UPDATE, elements, count, timing);
+}
+
+void nftables_batch_add_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				 size_t count, const NftablesTiming *timing)
+{
+	write_all(batch, DEED_ADD, elements, count, timing);
 }
 
 /* ---- commit -------------------------------------------------------------------------------- */

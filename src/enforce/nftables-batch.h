@@ -13,9 +13,11 @@ typedef struct NftablesBatch {
 	char *data;
 	size_t size;
 	size_t room;
-	size_t last;	   /* where the last message begins */
-	uint32_t sequence; /* of the last message */
-	int error;	   /* of the first thing that could not be added */
+	size_t last;		  /* where the last message begins */
+	uint32_t sequence;	  /* of the last message */
+	const NftablesName *name; /* of the set that elements are of */
+	bool intervals;
+	int error; /* of the first thing that could not be added */
 } NftablesBatch;
 
 void nftables_batch_init(NftablesBatch *batch);
@@ -32,15 +34,24 @@ void nftables_batch_delete_table(NftablesBatch *batch, const NftablesName *name)
 /* Makes a set of addresses, protocols and ports with intervals and timeouts. */
 void nftables_batch_add_set(NftablesBatch *batch, const NftablesName *name, bool ipv4);
 
+/* From when on times count, and how much longer than it says an element lasts. */
+typedef struct NftablesTiming {
+	uint64_t now_mono_ns, slack_ns;
+} NftablesTiming;
+
+/* Says which set, with INTERVALS or not, the elements are of that follow. NAME is borrowed. */
+void nftables_batch_begin_elements(NftablesBatch *batch, const NftablesName *name, bool intervals);
+
 /*
- * Adds COUNT elements, which are new, to a set with or without INTERVALS, each of which lasts until
- * SLACK behind its end; removes elements.
+ * Removes COUNT elements, gives others new times (Linux 6.12), or adds new ones: one that is there
+ * already is an error.
  */
-void nftables_batch_add_elements(NftablesBatch *batch, const NftablesName *name, bool intervals,
-				 const NftablesElement *const *elements, size_t count,
-				 uint64_t now_mono_ns, uint64_t slack_ns);
-void nftables_batch_delete_elements(NftablesBatch *batch, const NftablesName *name, bool intervals,
-				    const NftablesElement *const *elements, size_t count);
+void nftables_batch_delete_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				    size_t count);
+void nftables_batch_update_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				    size_t count, const NftablesTiming *timing);
+void nftables_batch_add_elements(NftablesBatch *batch, const NftablesElement *const *elements,
+				 size_t count, const NftablesTiming *timing);
 
 /*
  * Has the kernel do it by SOCKET. Returns 0 or a negative errno: what could not be added above, or

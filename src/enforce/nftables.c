@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "enforce/nftables-batch.h"
+#include "enforce/nftables-change.h"
 #include "enforce/nftables-elements.h"
 #include "enforce/nftables-query.h"
 #include "enforce/nftables-watch.h"
@@ -18,9 +19,6 @@
 
 /* What others change meanwhile makes a transaction fail; it is tried again, at most so often. */
 #define SYNC_TRIES 4
-
-/* Ends that differ by this much at most are the same: the kernel counts in ticks. */
-#define TOLERANCE_NS NSEC_PER_SEC
 
 /* An element that the kernel may be removing by itself at this moment is not touched. */
 #define EXPIRY_NS (NSEC_PER_SEC / 2)
@@ -38,6 +36,7 @@ struct Nftables {
 	struct mnl_socket *socket;
 	int watch_fd;
 	uint8_t family;
+	bool updates; /* the kernel changes an element's time where it is */
 	Side sides[2];
 	NftablesStatus status;
 	char error[512];
@@ -89,6 +88,7 @@ int nftables_new(const MirrorTarget *target, int socket_fd, Nftables **ret_nftab
 		return -ENOMEM;
 	nftables->watch_fd = -1;
 	nftables->target = *target;
+	nftables->updates = nftables_change_can_update();
 	name_sides(nftables);
 	if (inherited >= 0) {
 		nftables->socket = mnl_socket_fdopen(inherited);
@@ -240,61 +240,11 @@ static int check_set(Nftables *nftables, Side *side)
 
 /* ---- changes ------------------------------------------------------------------------------- */
 
-/* Pointers into lists of elements. */
-typedef struct Selection {
-	const NftablesElement **items;
-	size_t count;
-} Selection;
-
-/* What has to be done to a set. */
-typedef struct Change {
-	Selection add, remove;
-	size_t missing;
-	uint64_t now_mono_ns;
-} Change;
-
-static void change_done(Change *change)
-{
-	free(change->add.items);
-	free(change->remove.items);
-}
-#define _cleanup_change_ _cleanup_(change_done)
-
 /* Whether the kernel has removed it by itself, or may be doing so. */
 static bool is_over(const NftablesElement *element, uint64_t now_mono_ns)
 {
 	return element->end_mono_ns != SPALE_NEVER_NS &&
 	       element->end_mono_ns + NFTABLES_SLACK_NS <= now_mono_ns + EXPIRY_NS;
-}
-
-static int note_difference(const NftablesElement *have, const NftablesElement *want, void *userdata)
-{
-	Change *change = userdata;
-
-	if (have)
-		change->remove.items[change->remove.count++] = have;
-	if (want)
-		change->add.items[change->add.count++] = want;
-	return 0;
-}
-
-static int find_change(const Side *side, const NftablesElements *want, Change *change)
-{
-	change->add.items = calloc(want->count ?: 1, sizeof(*change->add.items));
-	change->remove.items = calloc(side->have.count ?: 1, sizeof(*change->remove.items));
-	if (!change->add.items || !change->remove.items)
-		return -ENOMEM;
-	return nftables_elements_compare_lists(&side->have, want, TOLERANCE_NS, note_difference,
-					       change);
-}
-
-/* Removals come first, for what is added may overlap them; nobody sees what is between. */
-static void put_change(NftablesBatch *batch, const Side *side, const Change *change)
-{
-	nftables_batch_delete_elements(batch, &side->name, side->intervals, change->remove.items,
-				       change->remove.count);
-	nftables_batch_add_elements(batch, &side->name, side->intervals, change->add.items,
-				    change->add.count, change->now_mono_ns, NFTABLES_SLACK_NS);
 }
 
 /* What of the kernel's own accord is gone is not there. */
@@ -316,12 +266,18 @@ static int commit(Nftables *nftables, NftablesElements want[static 2], uint64_t 
 
 	nftables_batch_init(&batch);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(nftables->sides); i++) {
-		_cleanup_change_ Change change = {.now_mono_ns = now_mono_ns};
+		const Side *side = &nftables->sides[i];
+		const NftablesChange change = {
+			.name = &side->name,
+			.intervals = side->intervals,
+			.updates = nftables->updates,
+			.have = &side->have,
+			.want = &want[i],
+			.now_mono_ns = now_mono_ns,
+		};
 
 		forget_over(&nftables->sides[i].have, now_mono_ns);
-		r = find_change(&nftables->sides[i], &want[i], &change);
-		if (r == 0)
-			put_change(&batch, &nftables->sides[i], &change);
+		r = nftables_change_put(&change, &batch);
 	}
 	if (r == 0 && !nftables_batch_is_empty(&batch))
 		r = nftables_batch_commit(&batch, nftables->socket);
@@ -393,7 +349,7 @@ static void accept_wanted(Nftables *nftables, Wanted *wanted)
 						 ? old->end_mono_ns - new->end_mono_ns
 						 : new->end_mono_ns - old->end_mono_ns;
 
-			if (order == 0 && apart <= TOLERANCE_NS)
+			if (order == 0 && apart <= NFTABLES_TOLERANCE_NS)
 				new->end_mono_ns = old->end_mono_ns;
 			h += order <= 0;
 			w += order >= 0;
@@ -408,16 +364,35 @@ static void accept_wanted(Nftables *nftables, Wanted *wanted)
 	nftables->status = wanted->status;
 }
 
+/* Leaves for the next time what would take the kernel too long now. */
+static int postpone(Nftables *nftables, const Side *side, NftablesElements *want, bool *postponed)
+{
+	int r;
+
+	if (!side->intervals)
+		return 0;
+	r = nftables_change_postpone(&side->have, want, nftables->updates);
+	if (r < 0)
+		return fail(nftables, r, "%s", strerror(-r));
+	*postponed = *postponed || r > 0;
+	return 0;
+}
+
 int nftables_apply(Nftables *nftables, const GrantTable *grants, uint64_t now_mono_ns)
 {
 	_cleanup_wanted_ Wanted wanted = {0};
+	bool postponed = false;
 	int r = want_grants(nftables, grants, now_mono_ns, &wanted);
 
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(nftables->sides); i++)
+		r = postpone(nftables, &nftables->sides[i], &wanted.sides[i], &postponed);
 	if (r == 0)
 		r = commit(nftables, wanted.sides, now_mono_ns);
-	if (r == 0)
-		accept_wanted(nftables, &wanted);
-	return r;
+	if (r < 0)
+		return r;
+	accept_wanted(nftables, &wanted);
+	nftables->status.postponed = postponed;
+	return 0;
 }
 
 /* How many of BEFORE, which were there, are not in NOW any more. */
@@ -510,7 +485,9 @@ static int fade(Nftables *nftables, uint64_t end_mono_ns, uint64_t now_mono_ns)
 		for (size_t j = 0; r == 0 && j < have->count; j++) {
 			NftablesElement element = have->items[j];
 
-			if (element.end_mono_ns > end_mono_ns)
+			/* Most end by themselves; where it takes long this is for the others. */
+			if (element.end_mono_ns == SPALE_NEVER_NS ||
+			    (nftables->updates && element.end_mono_ns > end_mono_ns))
 				element.end_mono_ns = end_mono_ns;
 			r = nftables_elements_add(&wanted.sides[i], &element);
 		}

@@ -38,6 +38,7 @@ typedef struct NftablesStatus {
 	size_t missing;		 /* of them the last nftables_sync() had to put back */
 	size_t left_out;	 /* grants, or parts of them, that cannot be shown */
 	char why[256];		 /* the first of those; a sentence */
+	bool postponed;		 /* there was too much to do at once: nftables_apply() again */
 	uint64_t again_mono_ns;	 /* when what is there may need a change; SPALE_NEVER_NS */
 	uint64_t resync_mono_ns; /* when somebody else's element makes room; the same */
 } NftablesStatus;
