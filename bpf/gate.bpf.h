@@ -206,12 +206,23 @@ static __always_inline bool gate_denies(__u32 reason)
 	return reason == SPALE_REASON_DENIED || reason == SPALE_REASON_ENDED;
 }
 
+/*
+ * Whether what should be dropped passes: in log-only mode, and after the end of a trial, which
+ * nobody has confirmed. The daemon need not live to see it.
+ */
+static __always_inline bool gate_is_lenient(const struct spale_settings *policy)
+{
+	return policy->flags & SPALE_LOG_ONLY ||
+	       (policy->trial_end_mono_ns && gate_now() >= policy->trial_end_mono_ns);
+}
+
 /* What becomes of a packet: a reason and its verdict. */
 static __always_inline int gate(Context *ctx)
 {
 	const struct spale_settings *policy;
 	struct flow flow;
 	__u32 reason = gate_parse(ctx, &flow);
+	bool lenient = false;
 
 	if (reason == SPALE_REASON_UNPROTECTED)
 		return report_unprotected();
@@ -231,8 +242,9 @@ static __always_inline int gate(Context *ctx)
 			reason = SPALE_REASON_OTHER_STATION;
 		else if (gate_denies(reason) && policy->event_rate.interval_ns)
 			report_denied(ctx, policy, &flow, reason, gate_now());
+		lenient = gate_is_lenient(policy);
 	}
-	return report(ctx, policy, reason);
+	return report(ctx, reason, lenient);
 }
 
 #endif

@@ -88,7 +88,8 @@ static __always_inline void report_denied(Context *ctx, const struct spale_setti
 		report_attempt(ctx, policy, flow, reason, now);
 }
 
-static __always_inline int report(Context *ctx, const struct spale_settings *policy, __u32 reason)
+/* LENIENT: what would be dropped passes. */
+static __always_inline int report(Context *ctx, __u32 reason, bool lenient)
 {
 	struct spale_counters *counted;
 	__u32 key = slot;
@@ -97,7 +98,7 @@ static __always_inline int report(Context *ctx, const struct spale_settings *pol
 	/* The second half never holds: it tells the verifier the bound of an index. */
 	if (reason == SPALE_REASON_UNPROTECTED || reason >= SPALE_REASON_COUNT)
 		return report_unprotected();
-	log_only = policy->flags & SPALE_LOG_ONLY && REPORT_DROPS >> reason & 1;
+	log_only = lenient && REPORT_DROPS >> reason & 1;
 
 	/*
 	 * A CPU's own counters need no atomic add: receiving is not interrupted by receiving. (It

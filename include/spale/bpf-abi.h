@@ -107,6 +107,7 @@ struct spale_settings {
 	struct spale_rate source_rate; /* for each IPv4 address or IPv6 /64 */
 	struct spale_rate total_rate[SPALE_TOTALS];
 	struct spale_rate event_rate; /* the same sources; interval_ns = 0: no events are made */
+	__u64 trial_end_mono_ns;      /* from then on as with SPALE_LOG_ONLY; 0: no trial is on */
 };
 
 /* ---- grants ------------------------------------------------------------------------------ */
@@ -394,7 +395,7 @@ enum spale_header_kind {
 
 _Static_assert(sizeof(struct spale_ports) == SPALE_PORT_SETS * 8192, "spale_ports");
 _Static_assert(sizeof(struct spale_mask) == 24, "spale_mask");
-_Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16, "spale_settings");
+_Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16 + 8, "spale_settings");
 _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
 _Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
 _Static_assert(sizeof(struct spale_port_range) == 6, "spale_port_range");

@@ -255,6 +255,7 @@ static int make_settings(Enforcer *report, const Config *config, const PrefixUse
 		half_interval_ns = BURST_MAX_NS;
 	settings->total_rate[SPALE_TOTAL_FORMAT1] = make_total_rate(half_interval_ns);
 	settings->event_rate = make_rate(config->denied_interval_ns, 1);
+	settings->trial_end_mono_ns = config->trial_end_mono_ns;
 	return 0;
 }
 

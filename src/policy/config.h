@@ -96,6 +96,9 @@ typedef struct Config {
 	uint64_t denied_interval_ns; /* LogDenied=: one event for each source in this time; 0: none
 				      */
 
+	/* Of no file: from then on as with log_only, while a trial is on (0: none is). */
+	uint64_t trial_end_mono_ns;
+
 	/* [Knock] */
 	PortList knock_ports; /* UDP only */
 	bool knock_any4;      /* every IPv4 address of this host takes knocks */

@@ -13,6 +13,8 @@
 enum mode {
 	ENFORCING,
 	LOG_ONLY,
+	IN_TRIAL,
+	AFTER_TRIAL,
 	UNFILLED,
 	WITH_GRANT,
 	TO_OPEN_PORT,
@@ -21,6 +23,7 @@ enum mode {
 
 static const char *const mode_names[MODES] = {
 	[ENFORCING] = "enforcing",	    [LOG_ONLY] = "log-only",
+	[IN_TRIAL] = "in a trial",	    [AFTER_TRIAL] = "after a trial",
 	[UNFILLED] = "unfilled maps",	    [WITH_GRANT] = "with a grant",
 	[TO_OPEN_PORT] = "to an open port",
 };
@@ -156,6 +159,10 @@ static void set_up(Gate *gate, const struct bench *bench, const struct row *row,
 	}
 	if (mode == LOG_ONLY)
 		settings.flags |= SPALE_LOG_ONLY;
+	if (mode == IN_TRIAL)
+		settings.trial_end_mono_ns = clock_mono_ns() + 3600 * 1000000000ULL;
+	if (mode == AFTER_TRIAL)
+		settings.trial_end_mono_ns = clock_mono_ns() - 1000000000;
 	if (mode == UNFILLED)
 		settings.abi = 0;
 	gate_set_settings(gate, &settings);
@@ -208,7 +215,7 @@ static void run_mode(struct bench *bench, Gate *gate, const struct row *row,
 	outcome = gate_run_tagged(gate, &packet, row->metadata_tag);
 	gate_drain(gate);
 
-	ok = outcome_is(&outcome, reason, mode == LOG_ONLY, 1) &&
+	ok = outcome_is(&outcome, reason, mode == LOG_ONLY || mode == AFTER_TRIAL, 1) &&
 	     gate->records == (reason == SPALE_REASON_KNOCK);
 	for (int i = 0; mode == ENFORCING && i < 2; i++)
 		if (granted[i].present)
@@ -224,6 +231,8 @@ static bool applies(const struct row *row, enum mode mode)
 	switch (mode) {
 	case ENFORCING:
 	case LOG_ONLY:
+	case IN_TRIAL:
+	case AFTER_TRIAL:
 	case UNFILLED:
 		return true;
 	case WITH_GRANT:

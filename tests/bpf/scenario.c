@@ -285,6 +285,12 @@ static void apply_settings(const Oracle *oracle, Gate *gate)
 		settings.flags |= SPALE_KEEP_ESTABLISHED;
 	if (oracle->now_ns / 4 % 2)
 		settings.flags |= SPALE_SCOPE_LOCAL;
+	/* A trial that is over is log-only mode by another name, one that is on is none. */
+	if (oracle->now_ns / 8 % 2) {
+		settings.flags &= ~SPALE_LOG_ONLY;
+		settings.trial_end_mono_ns =
+			oracle->log_only ? oracle->now_ns - 1000000000 : oracle->now_ns + HOUR_NS;
+	}
 	for (size_t i = 0; i < oracle->allowed_count; i++)
 		settings.flags |= oracle->allowed[i].address.ipv4 ? SPALE_ALLOW4 : SPALE_ALLOW6;
 	for (size_t i = 0; i < SPALE_MASKS; i++) {

@@ -58,6 +58,7 @@ static void test_policy_reaches_the_maps(void **state)
 	(void)state;
 	config->log_only = true;
 	config->denied_interval_ns = 10 * NSEC_PER_SEC;
+	config->trial_end_mono_ns = 12345;
 	config->knock_any6 = false;
 	config->prefix4 = 24;
 	assert_done(enforcer, enforcer_set_policy(enforcer, config));
@@ -89,6 +90,7 @@ static void test_policy_reaches_the_maps(void **state)
 	assert_int_equal(settings.total_rate[SPALE_TOTAL_FORMAT1].burst_ns, NSEC_PER_SEC / 4);
 	assert_int_equal(settings.event_rate.interval_ns, 10 * NSEC_PER_SEC);
 	assert_int_equal(settings.event_rate.burst_ns, 10 * NSEC_PER_SEC);
+	assert_int_equal(settings.trial_end_mono_ns, 12345);
 }
 
 static void test_slow_rates_keep_a_burst(void **state)
