@@ -66,6 +66,7 @@ static void make_up_for_suspend(Manager *manager, uint64_t now_mono_ns)
 	for (size_t left = grant_table_count(manager->grants) / EXPIRE_BATCH + 1; left > 0; left--)
 		(void)expire_until(manager, now_mono_ns + delta);
 	manager->look_mono_ns = now_mono_ns;
+	manager_shift_trial(manager, delta);
 	grant_table_shift(manager->grants, delta);
 	for (size_t i = 0; r == 0 && i < grant_table_count(manager->grants); i++) {
 		heritage_note(manager->enforcer, grant_table_get(manager->grants, i));
@@ -101,7 +102,7 @@ static void look_for_ended(Manager *manager, uint64_t now_mono_ns)
 int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 {
 	uint64_t now_mono_ns = manager_mono_ns(manager), next_mono_ns, interfaces_mono_ns,
-		 kept_mono_ns;
+		 kept_mono_ns, trial_mono_ns;
 	int r;
 
 	r = projection_retry(&manager->projection);
@@ -110,6 +111,9 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 	next_mono_ns = announce_flush(&manager->announcer, now_mono_ns);
 	if (next_mono_ns > manager->look_mono_ns)
 		next_mono_ns = manager->look_mono_ns;
+	trial_mono_ns = manager_run_trial(manager, now_mono_ns);
+	if (next_mono_ns > trial_mono_ns)
+		next_mono_ns = trial_mono_ns;
 	interfaces_mono_ns = interfaces_run(&manager->interfaces, manager->config, now_mono_ns);
 	manager_tell_interfaces(manager);
 	if (next_mono_ns > interfaces_mono_ns)

@@ -45,14 +45,16 @@ bool manager_allows_for_good(const Manager *manager, const Prefix *prefix)
 
 /* ---- changing it --------------------------------------------------------------------------- */
 
-static void announce_change(const PolicyChange *change, const char *caller)
+static void announce_change(const PolicyChange *change, bool confirms, const char *caller)
 {
 	_cleanup_free_ char *ports = change->ports ? port_list_format(change->ports) : NULL;
 	const Prefix *prefix = change->allow ?: change->disallow;
 	char source[ADDRESS_TEXT_MAX];
 	const char *reason;
 
-	if (change->ports)
+	if (confirms)
+		reason = "trial-confirmed";
+	else if (change->ports)
 		reason = "ports";
 	else if (change->has_log_only)
 		reason = change->log_only ? "log-only" : "enforcing";
@@ -68,8 +70,25 @@ static void announce_change(const PolicyChange *change, const char *caller)
 		      });
 }
 
-/* Has the kernel and the disk take PROPOSAL, both or none. */
-static int put_into_force(Manager *manager, const PolicyProposal *proposal, char **ret_error)
+/* Writes down what changes for good, both parts or none. */
+static int keep(const Manager *manager, const PolicyProposal *proposal, const Trial *trial,
+		const char **ret_why)
+{
+	int dir_fd = state_directory_fd(manager->state), r = 0;
+
+	if (proposal->writes)
+		r = policy_layers_write(manager->layers, proposal, dir_fd, ret_why);
+	if (r < 0 || trial->state == manager->trial.state)
+		return r;
+	r = trial_write(trial, dir_fd, ret_why);
+	if (r < 0 && proposal->writes)
+		(void)policy_layers_write(manager->layers, NULL, dir_fd, NULL);
+	return r;
+}
+
+/* Has the kernel and the disk take PROPOSAL and TRIAL, all of it or nothing. */
+static int put_into_force(Manager *manager, const PolicyProposal *proposal, const Trial *trial,
+			  char **ret_error)
 {
 	const char *why = "no memory";
 	int r;
@@ -78,17 +97,14 @@ static int put_into_force(Manager *manager, const PolicyProposal *proposal, char
 	if (r < 0) {
 		error_set(ret_error, r, "the kernel did not take it: %s",
 			  enforcer_error(manager->enforcer));
-		(void)enforcer_set_policy(manager->enforcer, manager->config);
-		return r;
+	} else {
+		r = keep(manager, proposal, trial, &why);
+		if (r < 0)
+			error_set(ret_error, r, "it cannot be kept in the state directory: %s",
+				  why);
 	}
-	if (!proposal->writes)
-		return 0;
-	r = policy_layers_write(manager->layers, proposal, state_directory_fd(manager->state),
-				&why);
-	if (r < 0) {
-		error_set(ret_error, r, "it cannot be kept in the state directory: %s", why);
+	if (r < 0)
 		(void)enforcer_set_policy(manager->enforcer, manager->config);
-	}
 	return r;
 }
 
@@ -97,6 +113,10 @@ int manager_change_policy(Manager *manager, const PolicyChange *change, const ch
 {
 	_cleanup_policy_proposal_ PolicyProposal proposal = {0};
 	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
+	bool confirms = change->has_log_only && !change->log_only && change->permanent &&
+			manager->trial.state == TRIAL_ON;
+	/* Who says what is to be has done with trying. */
+	Trial trial = change->has_log_only ? (Trial){.state = TRIAL_NONE} : manager->trial;
 	int r;
 
 	if (!ids)
@@ -104,12 +124,15 @@ int manager_change_policy(Manager *manager, const PolicyChange *change, const ch
 	if (!manager->layers)
 		return error_set(ret_error, -EOPNOTSUPP, "this configuration cannot be changed");
 	r = policy_layers_propose(manager->layers, change, &proposal, ret_error);
-	if (r == 0)
-		r = put_into_force(manager, &proposal, ret_error);
 	if (r < 0)
 		return r;
+	trial_apply(&trial, proposal.config);
+	r = put_into_force(manager, &proposal, &trial, ret_error);
+	if (r < 0)
+		return r;
+	manager->trial = trial;
 	policy_layers_commit(manager->layers, &proposal);
-	announce_change(change, caller);
+	announce_change(change, confirms, caller);
 	(void)manager_commit_config(manager, TAKE_PTR(proposal.config), ids);
 	if (change->permanent)
 		save_good(manager);

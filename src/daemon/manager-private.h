@@ -11,6 +11,7 @@
 #include "daemon/manager.h"
 #include "daemon/projection.h"
 #include "daemon/sessions.h"
+#include "daemon/trial.h"
 
 /* Grants that are to go, or to lose ports: manager-revoke.c. */
 typedef struct Revocation Revocation;
@@ -38,6 +39,7 @@ struct Manager {
 	State *state;		 /* the caller's */
 	PolicyLayers *layers;	 /* what config is made of; NULL: it cannot be changed */
 	ClientRoster roster;	 /* what clients are made of */
+	Trial trial;
 	bool has_roster;
 	bool keeps_good; /* the last good configuration is written down */
 };
@@ -121,5 +123,21 @@ void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t
 /* Remembers who may be in conversation by the grants that there are. */
 void manager_note_sessions(Manager *manager);
 
-/* Ends the conversations to which the rules in force leave nobody a right; see sessions_redecide(). */
+/* Ends the conversations to which the rules in force leave nobody a right; see sessions_redecide().
+ */
 void manager_end_sessions(Manager *manager, const Config *before);
+
+/* ---- manager-trial.c ----------------------------------------------------------------------- */
+
+/* Has the manager's configuration be what an earlier daemon's trial makes of it. */
+void manager_load_trial(Manager *manager);
+
+/* Ends a trial whose time is over at NOW. When to call again; SPALE_NEVER_NS: never. */
+uint64_t manager_run_trial(Manager *manager, uint64_t now_mono_ns);
+
+/* Moves the end of a trial back by DELTA, for which the clock stood still. */
+void manager_shift_trial(Manager *manager, uint64_t delta_ns);
+
+/* What a reload leaves of a trial; and that it succeeded. */
+Trial manager_trial_after_reload(const Manager *manager);
+void manager_forget_trial(Manager *manager);

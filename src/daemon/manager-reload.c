@@ -201,10 +201,12 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
 	_cleanup_free_ char *detail = NULL;
 	size_t count = grant_table_count(manager->grants), revoked;
+	const Trial trial = manager_trial_after_reload(manager);
 	int r;
 
 	if (keys)
 		key_ring_move(&new_keys, keys);
+	trial_apply(&trial, new_config);
 	r = ids ? enforce_new(manager, new_config, new_clients) : -ENOMEM;
 	if (r < 0) {
 		manager_reload_failed(manager, strerror(-r));
@@ -221,6 +223,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
 		     client_set_count(manager->clients), count - revoked, revoked) < 0)
 		detail = NULL;
+	manager_forget_trial(manager);
 	announce_policy(&manager->announcer);
 	manager_tell_interfaces(manager);
 	announce_reload(&manager->announcer, false, detail);

@@ -177,6 +177,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 		return -ENOMEM;
 	}
 	journal_set_level(config->log_level);
+	manager_load_trial(manager);
 	r = manager_enforce(manager, config, clients);
 	if (r == 0)
 		r = inherit(manager);

@@ -121,6 +121,7 @@ void manager_stop(Manager *manager);
 
 /* For status and tests: not owned by the caller. */
 const Config *manager_config(const Manager *manager);
+bool manager_trial_is_over(const Manager *manager); /* and nobody has confirmed it */
 const ClientSet *manager_clients(const Manager *manager);
 const GrantTable *manager_grants(const Manager *manager);
 const Interfaces *manager_interfaces(const Manager *manager);

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/journal.h"
+#include "daemon/manager-requests.h"
+
 /* What there is to tell now. */
 static Status look_around(const Status *status, const Manager *manager)
 {
@@ -19,6 +22,9 @@ static Status look_around(const Status *status, const Manager *manager)
 		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
 		.told_failed = status->reload_failed,
 		.told_good = status->last_good,
+		.trial_until_usec = manager_trial_is_over(manager)
+					    ? UINT64_MAX
+					    : manager_trial_until_real_usec(manager),
 	};
 }
 
@@ -26,11 +32,13 @@ void status_tell(Status *status, const Manager *manager)
 {
 	const Status now = look_around(status, manager);
 	char missing[64] = "", failing[64] = "";
+	char trial[64] = "", time[JOURNAL_TIME_MAX];
 	const char *wrong = "";
 
 	if (now.grants == status->grants && now.accepted == status->accepted &&
 	    now.missing == status->missing && now.failing == status->failing &&
-	    now.told_failed == status->told_failed && now.told_good == status->told_good)
+	    now.told_failed == status->told_failed && now.told_good == status->told_good &&
+	    now.trial_until_usec == status->trial_until_usec)
 		return;
 	*status = now;
 	if (now.missing > 0)
@@ -41,6 +49,11 @@ void status_tell(Status *status, const Manager *manager)
 		wrong = "; the configuration is unusable, the last good one is in force";
 	else if (now.reload_failed)
 		wrong = "; the last reload failed, the old configuration is in force";
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s", now.grants,
-		   now.accepted, missing, failing, wrong);
+	if (now.trial_until_usec == UINT64_MAX)
+		snprintf(trial, sizeof(trial), "; a trial is over: nothing is dropped");
+	else if (now.trial_until_usec > 0)
+		snprintf(trial, sizeof(trial), "; trial until %s",
+			 journal_format_time(now.trial_until_usec, time));
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s", now.grants,
+		   now.accepted, missing, failing, trial, wrong);
 }

@@ -13,6 +13,7 @@ typedef struct Status {
 	uint64_t accepted;
 	size_t missing, failing; /* interfaces */
 	bool told_failed, told_good;
+	uint64_t trial_until_usec; /* UINT64_MAX: it is over */
 } Status;
 
 /* Tells the service manager what is new about MANAGER, and of the two at the top. */

@@ -2,6 +2,7 @@
 """What the service keeps in its state directory, and does with it when it starts."""
 
 import pathlib
+import time
 
 import machine
 import pytest
@@ -113,3 +114,37 @@ def test_unreadable_configuration_is_told_by_check(service):
         assert f"{path}:2: error:" in done.stderr
     finally:
         pathlib.Path(path).unlink()
+
+
+def write_trial(seconds):
+    """A trial that an earlier daemon began, with so many seconds left."""
+    (machine.STATE / "trial.conf").write_text(
+        f"[Trial]\nUntilUSec={int((time.time() + seconds) * 1e6)}\n"
+        "LengthNSec=600000000000\nOver=no\n")
+
+
+def test_trial_ends_without_a_daemon(outside, alice, service):
+    """The gate closes for the time of a trial; then it opens, though the daemon is stuck."""
+    systemctl("stop", "spaled")
+    machine.write_configuration()
+    path = machine.CONF / "spale.conf"
+    path.write_text(path.read_text().replace("[Protect]", "[Protect]\nLogOnly=yes"))
+    write_trial(6)
+    systemctl("start", "spaled")
+    assert wait_until(lambda: "; trial until 20" in show("StatusText")), show("StatusText")
+    assert outside.is_kept_from(services.TCP)
+    systemctl("kill", "--signal=STOP", "spaled")
+    try:
+        assert wait_until(lambda: outside.reaches(services.TCP), 15)
+    finally:
+        systemctl("kill", "--signal=CONT", "spaled")
+    assert wait_until(lambda: "a trial is over" in show("StatusText")), show("StatusText")
+
+    # It stays over, until the administrator has the configuration read again.
+    machine.write_configuration()
+    systemctl("restart", "spaled")
+    assert "a trial is over" in show("StatusText")
+    assert outside.reaches(services.TCP)
+    systemctl("reload", "spaled")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP))
+    assert not (machine.STATE / "trial.conf").exists()
