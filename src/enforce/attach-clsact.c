@@ -6,9 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pkt_sched.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "util/process.h"
 
 /* Before every other filter. */
 #define FILTER_PRIORITY 1
@@ -59,12 +60,14 @@ static bool filter_is_ours(const NetlinkFilter *filter, uint32_t handle)
 	       filter->handle == handle;
 }
 
-/* A process that we may not signal is alive too. In another pid namespace nobody can tell. */
+/*
+ * The filter of a service that was stopped stays, and its process id may be anybody's now. So only
+ * a process that shows that it is a spaled counts: an interface that nobody guards must not be left
+ * alone for the sake of one that is mistaken for its guard. The other mistake does not open it.
+ */
 static bool owner_is_alive(const NetlinkFilter *filter)
 {
-	pid_t pid = (pid_t)filter->handle;
-
-	return pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM);
+	return process_is_twin((pid_t)filter->handle);
 }
 
 static int filter_delete(uint32_t ifindex, uint32_t priority, uint32_t handle)

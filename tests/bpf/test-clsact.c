@@ -5,7 +5,9 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "enforce/attach-clsact.h"
@@ -178,6 +180,28 @@ static void test_clsact_of_another_spaled(void **state)
 	assert_true(help_run("tc qdisc del dev near clsact"));
 }
 
+static int begin_and_become_another(void *clsact)
+{
+	return clsact_begin_other(clsact) ?: prctl(PR_SET_NAME, "somebody-else");
+}
+
+/* It is gone, and somebody else has its process id. */
+static void test_clsact_with_somebody_elses_process_id(void **state)
+{
+	_cleanup_clsact_ Clsact clsact = clsact_new();
+
+	(void)state;
+	pid_t other = help_spawn_other(begin_and_become_another, &clsact);
+	assert_int_equal(help_filter_count("near"), 1);
+	assert_done(&clsact.report, clsact_begin(&clsact));
+	assert_int_equal(help_filter_count("near"), 1);
+	assert_int_equal(clsact.attachment.handle, getpid());
+	assert_int_equal(kill(other, 0), 0);
+	help_kill_other(other);
+	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
+	assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
 /* A killed one had the same process id, as in a container: it is replaced where it stands. */
 static void test_clsact_with_our_process_id(void **state)
 {
@@ -241,6 +265,7 @@ int main(void)
 		help_clean_test(test_clsact_stands_before_others),
 		help_clean_test(test_clsact_place_is_taken),
 		help_clean_test(test_clsact_of_another_spaled),
+		help_clean_test(test_clsact_with_somebody_elses_process_id),
 		help_clean_test(test_clsact_with_our_process_id),
 		help_clean_test(test_clsact_is_taken_over),
 		help_clean_test(test_three_capabilities_suffice),
