@@ -209,37 +209,66 @@ int callers_get(Callers *callers, const char *name, Caller **ret_caller)
 
 /* ---- bounds -------------------------------------------------------------------------------- */
 
-static size_t count_calls(const Callers *callers, const uint32_t *uid)
-{
-	size_t count = 0;
+typedef struct Counts {
+	size_t calls, bytes, questions;
+} Counts;
 
-	for (const Caller *caller = callers->first; caller; caller = caller->next)
-		if (!uid || (caller->is_known && caller->uid == *uid))
-			count += caller->calls;
-	return count;
+/* What waits of user UID; NULL: of all. */
+static Counts count(const Callers *callers, const uint32_t *uid)
+{
+	Counts counts = {0};
+
+	for (const Caller *caller = callers->first; caller; caller = caller->next) {
+		if (uid && (!caller->is_known || caller->uid != *uid))
+			continue;
+		counts.calls += caller->calls;
+		counts.bytes += caller->bytes;
+		counts.questions += caller->questions;
+	}
+	return counts;
 }
 
-int callers_begin_call(Caller *caller)
+int callers_begin_call(Caller *caller, size_t size)
 {
-	if (caller->calls >= CALLERS_CALLS_MAX ||
-	    count_calls(caller->callers, NULL) >= CALLERS_ALL_CALLS_MAX)
+	const Counts all = count(caller->callers, NULL);
+
+	if (caller->calls >= CALLERS_CALLS_MAX || all.calls >= CALLERS_ALL_CALLS_MAX ||
+	    all.bytes + size > CALLERS_ALL_BYTES_MAX)
 		return -E2BIG;
 	caller->calls++;
+	caller->bytes += size;
 	if (caller->is_known && callers_user_waits_too_much(caller)) {
-		caller->calls--;
+		callers_end_call(caller, size);
 		return -E2BIG;
 	}
 	return 0;
 }
 
-void callers_end_call(Caller *caller)
+void callers_end_call(Caller *caller, size_t size)
 {
 	caller->calls--;
+	caller->bytes -= size;
 }
 
 bool callers_user_waits_too_much(const Caller *caller)
 {
-	return count_calls(caller->callers, &caller->uid) > CALLERS_USER_CALLS_MAX;
+	const Counts counts = count(caller->callers, &caller->uid);
+
+	return counts.calls > CALLERS_USER_CALLS_MAX || counts.bytes > CALLERS_USER_BYTES_MAX;
+}
+
+bool callers_begin_question(Caller *caller)
+{
+	if (count(caller->callers, NULL).questions >= CALLERS_ALL_QUESTIONS_MAX ||
+	    count(caller->callers, &caller->uid).questions >= CALLERS_USER_QUESTIONS_MAX)
+		return false;
+	caller->questions++;
+	return true;
+}
+
+void callers_end_question(Caller *caller)
+{
+	caller->questions--;
 }
 
 int callers_subscribe(Caller *caller)

@@ -19,10 +19,20 @@
 #define CALLERS_MAX	 1024
 #define CALLERS_IDLE_MAX 64
 
-/* Calls that wait at a time: of one caller, of one user, altogether. */
+/* Calls that wait at a time, and the bytes of their arguments: of one caller, of one user,
+ * altogether. */
 #define CALLERS_CALLS_MAX      128
-#define CALLERS_USER_CALLS_MAX 384
-#define CALLERS_ALL_CALLS_MAX  1024
+#define CALLERS_USER_CALLS_MAX 1024
+#define CALLERS_ALL_CALLS_MAX  2048
+#define CALLERS_USER_BYTES_MAX (8 * 1024 * 1024)
+#define CALLERS_ALL_BYTES_MAX  (32 * 1024 * 1024)
+
+/*
+ * Questions to polkit at a time, of one user and altogether; the rest waits its turn. The bus
+ * forwards no more than 128 calls of one connection that are not answered.
+ */
+#define CALLERS_USER_QUESTIONS_MAX 32
+#define CALLERS_ALL_QUESTIONS_MAX  96
 
 /* Subscribers altogether, and of one user. */
 #define CALLERS_SUBSCRIBERS_MAX	     64
@@ -37,7 +47,7 @@ typedef struct Caller {
 	sd_bus_slot *asked; /* who it is */
 	bool is_known;
 	uint32_t uid, pid;
-	size_t calls; /* that wait */
+	size_t calls, bytes, questions; /* that wait */
 	bool is_subscribed;
 	char text[96]; /* for the journal */
 } Caller;
@@ -66,14 +76,18 @@ Caller *callers_find(const Callers *callers, const char *name);
 int callers_get(Callers *callers, const char *name, Caller **ret_caller);
 
 /*
- * Counts a call of CALLER that waits from now on, or not any more. -E2BIG: too many do. The user's
- * count is of those that are known.
+ * Counts a call of CALLER, of SIZE bytes, that waits from now on, or not any more. -E2BIG: too many
+ * do. Whose it is counts from when that is known.
  */
-int callers_begin_call(Caller *caller);
-void callers_end_call(Caller *caller);
+int callers_begin_call(Caller *caller, size_t size);
+void callers_end_call(Caller *caller, size_t size);
 
 /* Whether the user of CALLER, who is known now, has more calls waiting than a user may. */
 bool callers_user_waits_too_much(const Caller *caller);
+
+/* Counts a question about CALLER. False: it has to wait its turn. */
+bool callers_begin_question(Caller *caller);
+void callers_end_question(Caller *caller);
 
 /* Returns 0, -E2BIG, or -EALREADY (it has). */
 int callers_subscribe(Caller *caller);

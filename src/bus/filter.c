@@ -11,9 +11,8 @@
 #include "bus/paths.h"
 #include "bus/polkit.h"
 
-/* Arguments of one call, and of all that wait, in bytes. */
-#define CALL_MAX      (256 * 1024)
-#define ALL_CALLS_MAX (16 * 1024 * 1024)
+/* Arguments of one call, in bytes. */
+#define CALL_MAX (256 * 1024)
 
 /* A call that is held. */
 typedef struct Held {
@@ -33,9 +32,18 @@ struct Filter {
 	sd_bus_slot *slot;
 	const Manager *manager;
 	Callers *callers;
-	Held *held;
-	size_t size; /* of all that are held */
+	Held *held; /* in the order in which they came */
 };
+
+/* Forgets what polkit is asked about HELD. */
+static void end_question(Held *held)
+{
+	if (!held->polkit)
+		return;
+	polkit_free(held->polkit);
+	held->polkit = NULL;
+	callers_end_question(held->caller);
+}
 
 static void held_free(Held *held)
 {
@@ -47,9 +55,8 @@ static void held_free(Held *held)
 		*p = held->next;
 		break;
 	}
-	filter->size -= held->size;
-	callers_end_call(held->caller);
-	polkit_free(held->polkit);
+	end_question(held);
+	callers_end_call(held->caller, held->size);
 	question_done(&held->question);
 	sd_bus_message_unref(held->call);
 	free(held);
@@ -71,12 +78,39 @@ static void refuse_limit(Held *held)
 
 /* ---- polkit -------------------------------------------------------------------------------- */
 
-static void on_answer(PolkitAnswer answer, void *userdata)
-{
-	Held *held = userdata;
+static void on_answer(PolkitAnswer answer, void *userdata);
 
-	polkit_free(held->polkit);
-	held->polkit = NULL;
+/* Asks polkit, unless so many questions are open that this one has to wait its turn. */
+static void ask(Held *held)
+{
+	const PolkitSubject subject = {
+		.bus = held->filter->bus,
+		.sender = held->caller->name,
+		.member = sd_bus_message_get_member(held->call),
+		.interactive = sd_bus_message_get_allow_interactive_authorization(held->call) > 0,
+	};
+
+	if (!callers_begin_question(held->caller))
+		return;
+	if (polkit_ask(&subject, &held->question, on_answer, held, &held->polkit) == 0)
+		return;
+	callers_end_question(held->caller);
+	refuse(held, SD_BUS_ERROR_ACCESS_DENIED, "polkit cannot be asked");
+}
+
+/* Asks what has waited its turn. */
+static void ask_more(Filter *filter)
+{
+	for (Held *held = filter->held, *next; held; held = next) {
+		next = held->next;
+		if (!held->polkit && !held->is_back && held->caller->is_known)
+			ask(held);
+	}
+}
+
+/* Does what polkit says about HELD. */
+static void judge(Held *held, PolkitAnswer answer)
+{
 	switch (answer) {
 	case POLKIT_YES:
 		held->granted |= 1U << held->question.action;
@@ -96,17 +130,14 @@ static void on_answer(PolkitAnswer answer, void *userdata)
 	refuse(held, SD_BUS_ERROR_ACCESS_DENIED, "polkit does not permit this");
 }
 
-static void ask(Held *held)
+static void on_answer(PolkitAnswer answer, void *userdata)
 {
-	const PolkitSubject subject = {
-		.bus = held->filter->bus,
-		.sender = held->caller->name,
-		.member = sd_bus_message_get_member(held->call),
-		.interactive = sd_bus_message_get_allow_interactive_authorization(held->call) > 0,
-	};
+	Held *held = userdata;
+	Filter *filter = held->filter;
 
-	if (polkit_ask(&subject, &held->question, on_answer, held, &held->polkit) < 0)
-		refuse(held, SD_BUS_ERROR_ACCESS_DENIED, "polkit cannot be asked");
+	end_question(held);
+	judge(held, answer);
+	ask_more(filter);
 }
 
 void filter_caller_known(Filter *filter, Caller *caller)
@@ -131,6 +162,7 @@ void filter_caller_gone(Filter *filter, Caller *caller)
 		if (held->caller == caller)
 			held_free(held);
 	}
+	ask_more(filter);
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -155,8 +187,7 @@ static int examine(const Filter *filter, sd_bus_message *call, const ActionRow *
 }
 
 /* Nothing of CALL may be larger than what is looked at. */
-static int check_size(const Filter *filter, sd_bus_message *call, size_t *ret_size,
-		      sd_bus_error *ret_error)
+static int check_size(sd_bus_message *call, size_t *ret_size, sd_bus_error *ret_error)
 {
 	const char *path = sd_bus_message_get_path(call) ?: "";
 	size_t size;
@@ -166,8 +197,6 @@ static int check_size(const Filter *filter, sd_bus_message *call, size_t *ret_si
 		return errors_set(ret_error, -EINVAL, "the arguments are damaged");
 	if (size > CALL_MAX || strlen(path) >= PATHS_TEXT_MAX)
 		return errors_set(ret_error, -E2BIG, "the call is too large");
-	if (filter->size + size > ALL_CALLS_MAX)
-		return errors_set(ret_error, -E2BIG, "too many calls wait for an authorisation");
 	*ret_size = size;
 	return 0;
 }
@@ -178,7 +207,7 @@ static int hold(Filter *filter, sd_bus_message *call, Question *question, size_t
 {
 	const char *sender = sd_bus_message_get_sender(call);
 	Caller *caller;
-	Held *held;
+	Held *held, **last;
 	int r;
 
 	if (!sender)
@@ -186,17 +215,16 @@ static int hold(Filter *filter, sd_bus_message *call, Question *question, size_t
 					"nobody knows who calls");
 	r = callers_get(filter->callers, sender, &caller);
 	if (r == 0)
-		r = callers_begin_call(caller);
+		r = callers_begin_call(caller, size);
 	if (r < 0)
 		return errors_set(ret_error, r,
 				  r == -E2BIG ? "too many calls wait for an authorisation" : NULL);
 	held = calloc(1, sizeof(*held));
 	if (!held) {
-		callers_end_call(caller);
+		callers_end_call(caller, size);
 		return errors_set(ret_error, -ENOMEM, NULL);
 	}
 	*held = (Held){
-		.next = filter->held,
 		.filter = filter,
 		.call = sd_bus_message_ref(call),
 		.caller = caller,
@@ -204,8 +232,9 @@ static int hold(Filter *filter, sd_bus_message *call, Question *question, size_t
 		.size = size,
 	};
 	*question = (Question){.action = ACTION_FREE};
-	filter->held = held;
-	filter->size += size;
+	for (last = &filter->held; *last; last = &(*last)->next)
+		;
+	*last = held;
 	if (caller->is_known)
 		ask(held);
 	return 0;
@@ -250,7 +279,7 @@ static int on_message(sd_bus_message *call, void *userdata, sd_bus_error *ret_er
 		return -EACCES;
 	if (row->action == ACTION_FREE)
 		return 0;
-	r = check_size(filter, call, &size, ret_error);
+	r = check_size(call, &size, ret_error);
 	if (r == 0)
 		r = examine(filter, call, row, false, &question, ret_error);
 	if (r == 0)
