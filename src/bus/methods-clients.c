@@ -47,11 +47,42 @@ int methods_remove_client(sd_bus_message *call, void *userdata, sd_bus_error *re
 	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
 }
 
+/* A list in the making. */
+typedef struct LimitedList {
+	sd_bus_message *reply; /* borrowed */
+	int error;
+} LimitedList;
+
+static void append_limited(const Prefix *source, uint64_t free_real_usec, void *userdata)
+{
+	LimitedList *list = userdata;
+	char text[ADDRESS_TEXT_MAX];
+
+	if (list->error >= 0)
+		list->error = sd_bus_message_append(list->reply, "(st)",
+						    prefix_format(source, text), free_real_usec);
+}
+
 int methods_list_limited(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
-	(void)call;
-	(void)userdata;
-	return errors_set(ret_error, -EOPNOTSUPP, NULL);
+	const BusContext *context = userdata;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	LimitedList list = {0};
+	int r;
+
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(st)");
+	if (r < 0)
+		return r;
+	list.reply = reply;
+	r = manager_list_limited(context->manager, append_limited, &list);
+	if (r < 0)
+		return errors_set(ret_error, r, enforcer_error(manager_enforcer(context->manager)));
+	r = list.error;
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 int methods_subscribe(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)

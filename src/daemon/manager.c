@@ -127,6 +127,32 @@ void manager_denied(const struct spale_event *event, void *userdata)
 	announce_denied(&manager->announcer, event, manager->config->log_only);
 }
 
+/* ---- what can be asked --------------------------------------------------------------------- */
+
+/* Who is asked for sources, and by which clocks. */
+typedef struct LimitedCall {
+	ManagerLimited callback;
+	void *userdata;
+	uint64_t now_mono_ns, now_real_usec;
+} LimitedCall;
+
+static void on_limited(const Prefix *source, uint64_t free_mono_ns, void *userdata)
+{
+	const LimitedCall *call = userdata;
+
+	call->callback(source,
+		       call->now_real_usec + (free_mono_ns - call->now_mono_ns) / NSEC_PER_USEC,
+		       call->userdata);
+}
+
+int manager_list_limited(Manager *manager, ManagerLimited callback, void *userdata)
+{
+	LimitedCall call = {callback, userdata, manager_mono_ns(manager),
+			    manager_real_usec(manager)};
+
+	return enforcer_limited(manager->enforcer, call.now_mono_ns, on_limited, &call);
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 /* Takes over what an earlier daemon has granted. */

@@ -113,6 +113,11 @@ ClientActivity manager_client_activity(const Manager *manager, const Client *cli
 /* Brings GRANT's last packet up to date from the kernel. */
 void manager_refresh_grant(Manager *manager, const Grant *grant);
 
+/* Calls CALLBACK for each source (IPv6: its /64) whose knocks are refused for their rate, until
+ * FREE. Returns 0 or a negative errno: enforcer_error(). */
+typedef void (*ManagerLimited)(const Prefix *source, uint64_t free_real_usec, void *userdata);
+int manager_list_limited(Manager *manager, ManagerLimited callback, void *userdata);
+
 /*
  * At an orderly end: the grants that an administrator made until the next reload or restart end
  * (those that were made for good and clients' stay for the next daemon).

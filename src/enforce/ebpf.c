@@ -25,7 +25,7 @@ typedef struct EbpfEnforcer {
 	ProgramMaps *program_maps;
 	PolicyMaps maps;
 	GrantMap grants;
-	int clients;
+	int clients, buckets;
 	int records[3]; /* by EnforcerRecords */
 	struct ring_buffer *knocks;
 	int changes_fd; /* of interfaces */
@@ -66,6 +66,48 @@ static int ebpf_set_policy(Enforcer *enforcer, const Config *config)
 	}
 	kernel_policy_free(ebpf->policy);
 	ebpf->policy = TAKE_PTR(policy);
+	return 0;
+}
+
+/* The other way round of limit_take() in bpf/limit.bpf.h. */
+static bool is_used_up(const struct spale_rate *rate, uint64_t full_mono_ns, uint64_t now_mono_ns,
+		       uint64_t *ret_free_mono_ns)
+{
+	uint64_t room_ns;
+
+	if (rate->interval_ns == 0 || rate->interval_ns > rate->burst_ns)
+		return false;
+	room_ns = rate->burst_ns - rate->interval_ns;
+	if (full_mono_ns <= now_mono_ns || full_mono_ns - now_mono_ns <= room_ns)
+		return false;
+	*ret_free_mono_ns = full_mono_ns - room_ns;
+	return true;
+}
+
+static int ebpf_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
+			void *userdata)
+{
+	EbpfEnforcer *ebpf = ebpf_of(enforcer);
+	const struct spale_rate *rate = &ebpf->policy->settings.source_rate;
+	const void *before = NULL;
+	Prefix source;
+	uint64_t full_mono_ns, free_mono_ns;
+	Address key;
+
+	/* What vanishes under the walk has it begin anew: it is not to go on for ever. */
+	for (size_t i = 0; i < SPALE_BUCKETS_MAX; i++) {
+		if (bpf_map_get_next_key(ebpf->buckets, before, &key) < 0)
+			return errno == ENOENT ? 0
+					       : enforcer_fail(enforcer, -errno,
+							       "cannot read the rates: %s",
+							       strerror(errno));
+		before = &key;
+		if (bpf_map_lookup_elem(ebpf->buckets, &key, &full_mono_ns) < 0 ||
+		    !is_used_up(rate, full_mono_ns, now_mono_ns, &free_mono_ns))
+			continue;
+		source = (Prefix){key, address_is_ipv4(&key) ? 128 : 64};
+		callback(&source, free_mono_ns, userdata);
+	}
 	return 0;
 }
 
@@ -302,6 +344,7 @@ static const EnforcerOps ebpf_ops = {
 	.record_delete = ebpf_record_delete,
 	.records = ebpf_records,
 	.last_seen = ebpf_last_seen,
+	.limited = ebpf_limited,
 	.cut = ebpf_cut,
 	.attach = ebpf_attach,
 	.detach = ebpf_detach,
@@ -327,6 +370,7 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"knock_addrs", &ebpf->maps.knock_addresses},
 		{"grants", &ebpf->grants.fd},
 		{"clients", &ebpf->clients},
+		{"buckets", &ebpf->buckets},
 		{"owners", &ebpf->records[ENFORCER_OWNERS]},
 		{"accepted", &ebpf->records[ENFORCER_ACCEPTED]},
 		{"sessions", &ebpf->records[ENFORCER_SESSIONS]},

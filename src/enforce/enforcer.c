@@ -67,6 +67,12 @@ int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key, ui
 	return enforcer->ops->last_seen(enforcer, key, ret_mono_ns);
 }
 
+int enforcer_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
+		     void *userdata)
+{
+	return enforcer->ops->limited(enforcer, now_mono_ns, callback, userdata);
+}
+
 int enforcer_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
 {
 	return enforcer->ops->cut(enforcer, test, userdata);

@@ -83,6 +83,9 @@ typedef struct EnforcerStore {
 	bool lets_go;	 /* what is kept ends with the enforcer; read when that is freed */
 } EnforcerStore;
 
+/* Called for each source whose knocks are being refused for their rate, until FREE. */
+typedef void (*EnforcerLimited)(const Prefix *source, uint64_t free_mono_ns, void *userdata);
+
 typedef struct EnforcerOps {
 	void (*free)(Enforcer *enforcer);
 	int (*set_policy)(Enforcer *enforcer, const Config *config);
@@ -96,6 +99,8 @@ typedef struct EnforcerOps {
 		       void *userdata);
 	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key,
 			 uint64_t *ret_mono_ns);
+	int (*limited)(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
+		       void *userdata);
 	int (*cut)(Enforcer *enforcer, EnforcerCut test, void *userdata);
 	int (*attach)(Enforcer *enforcer, const char *interface, Mode mode);
 	int (*detach)(Enforcer *enforcer, const char *interface);
@@ -165,6 +170,13 @@ int enforcer_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord
 /* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */
 int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 		       uint64_t *ret_mono_ns);
+
+/*
+ * Tells the sources (IPv6: their /64) that have used up their share of knocks at NOW. At most
+ * SPALE_BUCKETS_MAX, for the kernel remembers no more. Returns 0 or a negative errno.
+ */
+int enforcer_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
+		     void *userdata);
 
 /*
  * Ends all conversations of this host for which TEST says so. Returns how many, -EOPNOTSUPP (the

@@ -218,6 +218,17 @@ static int fake_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 	return 0;
 }
 
+static int fake_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
+			void *userdata)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error == 0 && fake->limited_mono_ns > now_mono_ns)
+		callback(&fake->limited, fake->limited_mono_ns, userdata);
+	return error;
+}
+
 static int fake_cut(Enforcer *enforcer, EnforcerCut test, void *userdata)
 {
 	FakeEnforcer *fake = fake_of(enforcer);
@@ -377,6 +388,7 @@ static const EnforcerOps fake_ops = {
 	.record_delete = fake_record_delete,
 	.records = fake_records,
 	.last_seen = fake_last_seen,
+	.limited = fake_limited,
 	.cut = fake_cut,
 	.attach = fake_attach,
 	.detach = fake_detach,

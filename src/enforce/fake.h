@@ -15,6 +15,8 @@ typedef struct FakeEnforcer {
 	size_t clients_set;
 	EnforcerSession sessions[8]; /* conversations that this host has */
 	size_t session_count;
+	Prefix limited; /* a source that is refused for its rate until limited_mono_ns; 0: none */
+	uint64_t limited_mono_ns;
 	StringList attached;
 	EnforcerInterface interfaces[8]; /* those that there are; is_attached is not looked at */
 	size_t interface_count;

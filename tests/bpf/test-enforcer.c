@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "util/address.h"
 #include "util/parse.h"
@@ -312,6 +313,62 @@ static void test_many_knocks_come_in_portions(void **state)
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
 }
 
+typedef struct Limited {
+	size_t count;
+	Prefix source;
+	uint64_t free_mono_ns;
+} Limited;
+
+static void on_limited(const Prefix *source, uint64_t free_mono_ns, void *userdata)
+{
+	Limited *limited = userdata;
+
+	limited->count++;
+	limited->source = *source;
+	limited->free_mono_ns = free_mono_ns;
+}
+
+/* Who has used up his share is told, until it is there again. */
+static void test_limited_sources(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	_cleanup_config_ Config *config = help_config();
+	_cleanup_client_set_ ClientSet *clients = client_set_new();
+	uint8_t datagram[SPALE_FORMAT1_SIZE] = {7, 1, 2, 3};
+	Limited limited = {0};
+	struct timespec now;
+	uint64_t now_ns;
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	add_client(clients, config, "alice", 7, NULL);
+	assert_done(enforcer, enforcer_set_clients(enforcer, clients));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	for (uint8_t i = 0; i < 9; i++) {
+		datagram[SPALE_FORMAT1_SIZE - 1] = i;
+		help_send_udp("far", HELP_KNOCK_PORT, datagram, sizeof(datagram));
+	}
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_KNOCK, 9), 9);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	assert_done(enforcer, enforcer_limited(enforcer, now_ns, on_limited, &limited));
+	assert_int_equal(limited.count, 0);
+	for (uint8_t i = 9; i < 40; i++) {
+		datagram[SPALE_FORMAT1_SIZE - 1] = i;
+		help_send_udp("far", HELP_KNOCK_PORT, datagram, sizeof(datagram));
+	}
+	assert_true(help_wait_counter(enforcer, "near", SPALE_REASON_KNOCK_SOURCE_RATE, 1) >= 1);
+	assert_done(enforcer, enforcer_limited(enforcer, now_ns, on_limited, &limited));
+	assert_int_equal(limited.count, 1);
+	assert_string_equal(prefix_format(&limited.source, text), "192.0.2.2");
+	assert_true(limited.free_mono_ns > now_ns);
+	assert_true(limited.free_mono_ns < now_ns + 60 * NSEC_PER_SEC);
+	limited.count = 0;
+	assert_done(enforcer,
+		    enforcer_limited(enforcer, limited.free_mono_ns, on_limited, &limited));
+	assert_int_equal(limited.count, 0);
+}
+
 /* ---- events ------------------------------------------------------------------------------ */
 
 typedef struct Denied {
@@ -370,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_failed_changes_are_taken_back),
 		cmocka_unit_test(test_knock_is_handed_up),
 		cmocka_unit_test(test_many_knocks_come_in_portions),
+		cmocka_unit_test(test_limited_sources),
 		cmocka_unit_test(test_denied_attempts_are_told),
 	};
 

@@ -342,6 +342,30 @@ static void test_refresh(void **data)
 	assert_int_equal(first_grant(fixture)->last_mono_ns, UPTIME_NS + 5);
 }
 
+static void on_limited(const Prefix *source, uint64_t free_real_usec, void *userdata)
+{
+	uint64_t *free_usec = userdata;
+	char text[ADDRESS_TEXT_MAX];
+
+	assert_string_equal(prefix_format(source, text), "2001:db8::/64");
+	*free_usec = free_real_usec;
+}
+
+static void test_limited(void **data)
+{
+	Fixture *fixture = *data;
+	uint64_t free_usec = 0;
+
+	assert_int_equal(manager_list_limited(fixture->manager, on_limited, &free_usec), 0);
+	assert_int_equal(free_usec, 0);
+	fixture->fake->limited = prefix("2001:db8::/64");
+	fixture->fake->limited_mono_ns = UPTIME_NS + 3 * NSEC_PER_SEC;
+	assert_int_equal(manager_list_limited(fixture->manager, on_limited, &free_usec), 0);
+	assert_int_equal(free_usec, REAL_USEC + 3 * USEC_PER_SEC);
+	fixture->fake->fail_with = -EIO;
+	assert_int_equal(manager_list_limited(fixture->manager, on_limited, &free_usec), -EIO);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -358,6 +382,7 @@ int main(void)
 		TEST(test_nothing_is_kept),
 		TEST(test_activity),
 		TEST(test_refresh),
+		TEST(test_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
