@@ -14,7 +14,7 @@
  * more goes in as many calls of manager_expire() as it takes, so that knocks and signals get their
  * turn.
  */
-#define AT_ONCE	 1024
+#define AT_ONCE	 512
 #define IN_A_RUN 256
 
 /* Clients whose knocks are barred one by one, each on disk. More: all of them at once. */
@@ -33,6 +33,9 @@ struct Revocation {
 	bool cuts; /* conversations with those ports, from SOURCE or from everywhere */
 	bool has_source;
 	Prefix source;
+	PublicKey keys[BARRED_MAX]; /* of clients who lose something */
+	size_t key_count;
+	bool has_more_keys;
 };
 
 static void revocation_free(Revocation *revocation)
@@ -86,8 +89,21 @@ static bool means(const Meaning *meaning, const Grant *grant)
 	       shares_port(meaning->ports, &grant->ports);
 }
 
-/* A Revocation of all that is meant, with nothing condemned as yet. NULL: no memory. */
-static Revocation *make(const Manager *manager, const Meaning *meaning, const char *caller)
+static void note_key(Revocation *revocation, const Grant *grant)
+{
+	if (grant->origin != GRANT_ORIGIN_KNOCK || revocation->has_more_keys)
+		return;
+	for (size_t i = 0; i < revocation->key_count; i++)
+		if (memcmp(&revocation->keys[i], &grant->key, sizeof(grant->key)) == 0)
+			return;
+	if (revocation->key_count == ARRAY_SIZE(revocation->keys))
+		revocation->has_more_keys = true;
+	else
+		revocation->keys[revocation->key_count++] = grant->key;
+}
+
+/* A Revocation of all that is meant, which is condemned. NULL: no memory. */
+static Revocation *make(Manager *manager, const Meaning *meaning, const char *caller)
 {
 	_cleanup_revocation_ Revocation *revocation = calloc(1, sizeof(*revocation));
 	size_t count = grant_table_count(manager->grants);
@@ -108,8 +124,11 @@ static Revocation *make(const Manager *manager, const Meaning *meaning, const ch
 	for (size_t i = 0; i < count; i++) {
 		const Grant *grant = grant_table_get(manager->grants, i);
 
-		if (means(meaning, grant))
-			revocation->ids[revocation->count++] = grant->id;
+		if (!means(meaning, grant))
+			continue;
+		revocation->ids[revocation->count++] = grant->id;
+		note_key(revocation, grant);
+		grant_table_condemn(manager->grants, i);
 	}
 	return TAKE_PTR(revocation);
 }
@@ -120,26 +139,13 @@ static Revocation *make(const Manager *manager, const Meaning *meaning, const ch
 static void bar(Manager *manager, const Revocation *revocation)
 {
 	uint64_t now_real_usec = manager_real_usec(manager);
-	const PublicKey *keys[BARRED_MAX];
-	size_t count = 0;
 
-	for (size_t i = 0; i < revocation->count; i++) {
-		const Grant *grant = grant_table_by_id(manager->grants, revocation->ids[i]);
-		size_t j = 0;
-
-		if (grant->origin != GRANT_ORIGIN_KNOCK)
-			continue;
-		while (j < count && memcmp(keys[j], &grant->key, sizeof(grant->key)) != 0)
-			j++;
-		if (j == ARRAY_SIZE(keys)) {
-			knock_judge_bar_all(manager->judge, now_real_usec);
-			return;
-		}
-		if (j == count)
-			keys[count++] = &grant->key;
+	if (revocation->has_more_keys) {
+		knock_judge_bar_all(manager->judge, now_real_usec);
+		return;
 	}
-	for (size_t i = 0; i < count; i++)
-		knock_judge_bar(manager->judge, keys[i], now_real_usec);
+	for (size_t i = 0; i < revocation->key_count; i++)
+		knock_judge_bar(manager->judge, &revocation->keys[i], now_real_usec);
 }
 
 /* Takes PORTS from GRANT, which has others. A negative errno: it has all of them still. */
@@ -203,8 +209,6 @@ static size_t begin(Manager *manager, Revocation *revocation, size_t at_once)
 	Revocation **last = &manager->revocations;
 	size_t count = mine->count;
 
-	for (size_t i = 0; i < count; i++)
-		grant_table_condemn(manager->grants, mine->ids[i]);
 	if (count == 0 || run(manager, mine, at_once))
 		return count;
 	while (*last)

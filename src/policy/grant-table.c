@@ -375,12 +375,9 @@ int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
 	return grant_table_redecide(table, id, &decision, ret_changes);
 }
 
-void grant_table_condemn(GrantTable *table, uint64_t id)
+void grant_table_condemn(GrantTable *table, size_t index)
 {
-	Slot *slot = grant_slots_find(table, id);
-
-	if (slot)
-		slot->grant.is_condemned = true;
+	table->slots[index]->grant.is_condemned = true;
 }
 
 void grant_table_pardon(GrantTable *table, uint64_t id)
