@@ -240,6 +240,33 @@ static void test_no_memory_for_table(void **state)
 	SCARCITY_UNTIL_IT_WORKS(new_scarcely(), (void)0);
 }
 
+/* As many as there can be, in a moment: nothing looks at all of them for one. */
+static void test_as_many_as_there_can_be(void **state)
+{
+	_cleanup_grant_table_ GrantTable *table = grant_table_new();
+	_cleanup_decision_ Decision decision = TIMES;
+	const Grant *grant;
+	int r = 0;
+
+	(void)state;
+	decision.origin = GRANT_ORIGIN_ADMINISTRATOR;
+	assert_int_equal(port_list_add_text(&decision.ports, "22/tcp"), 0);
+	for (uint32_t i = 0; i <= GRANTS_MAX && r == 0; i++) {
+		_cleanup_entry_changes_ EntryChanges changes = {0};
+
+		decision.source = (Prefix){address_from_ipv4((struct in_addr){htonl(i + 1)}), 128};
+		r = grant_table_add(table, NULL, &decision, 1, &changes, &grant);
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(grant_table_count(table), GRANTS_MAX);
+	for (uint64_t id = 1; id <= GRANTS_MAX; id++) {
+		_cleanup_entry_changes_ EntryChanges changes = {0};
+
+		assert_int_equal(grant_table_remove(table, id, &changes), 0);
+	}
+	assert_int_equal(grant_table_entries(table), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_many_behind_one),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_no_memory_for_table),
+		cmocka_unit_test(test_as_many_as_there_can_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

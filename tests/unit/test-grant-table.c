@@ -365,6 +365,98 @@ static void test_shift_never(void **state)
 	assert_true(grant->deadline_mono_ns == SPALE_NEVER_NS);
 }
 
+/* Like a request of an administrator. */
+static const Grant *order(World *world, const char *source, GrantOrigin origin, uint64_t now)
+{
+	_cleanup_decision_ Decision decision = TIMES;
+	const Grant *grant = NULL;
+
+	assert_int_equal(port_list_add_text(&decision.ports, "22/tcp"), 0);
+	assert_int_equal(port_list_add_text(&decision.ports, "80/tcp"), 0);
+	decision.source = prefix_of(source);
+	decision.origin = origin;
+	entry_changes_done(&world->changes);
+	assert_int_equal(
+		grant_table_add(world->table, NULL, &decision, now, &world->changes, &grant), 0);
+	kernel_apply(&world->kernel, &world->changes);
+	assert_projected(&world->kernel, world->table);
+	return grant;
+}
+
+/* Theirs are as many as they want, one for each source and origin. */
+static void test_administrators(void **state)
+{
+	_cleanup_world_ World world = world_new();
+	const Grant *first = order(&world, "192.0.2.1", GRANT_ORIGIN_ADMINISTRATOR, 100);
+	char source[32];
+
+	(void)state;
+	for (int i = 1; i <= 2 * GRANTS_PER_CLIENT_MAX; i++) {
+		snprintf(source, sizeof(source), "192.0.2.%d", i);
+		order(&world, source, GRANT_ORIGIN_ADMINISTRATOR, 200);
+		order(&world, source, GRANT_ORIGIN_ALWAYS, 200);
+	}
+	assert_int_equal(grant_table_count(world.table), 4 * GRANTS_PER_CLIENT_MAX);
+	assert_int_equal(grant_table_entries(world.table), 4 * GRANTS_PER_CLIENT_MAX);
+	assert_ptr_equal(order(&world, "192.0.2.1", GRANT_ORIGIN_ADMINISTRATOR, 300), first);
+	assert_int_equal(first->created_mono_ns, 100);
+	assert_int_equal(first->last_mono_ns, 300);
+	assert_string_equal(first->client, "");
+	assert_ptr_not_equal(order(&world, "192.0.2.0/31", GRANT_ORIGIN_ADMINISTRATOR, 300), first);
+}
+
+static int extend(World *world, uint64_t id, uint64_t now, uint64_t lifetime_ns)
+{
+	int r;
+
+	entry_changes_done(&world->changes);
+	r = grant_table_extend(world->table, id, now, lifetime_ns, &world->changes);
+	kernel_apply(&world->kernel, &world->changes);
+	assert_projected(&world->kernel, world->table);
+	return r;
+}
+
+static void test_extend(void **state)
+{
+	_cleanup_world_ World world = world_new();
+	const Grant *grant = knock(&world, 1, "192.0.2.7", "22/tcp 80/tcp", 100);
+
+	(void)state;
+	assert_int_equal(extend(&world, grant->id, 200, 5000), 0);
+	assert_entry(&world, "192.0.2.7", 80, 200, 60, 300, 5200);
+	assert_int_equal(extend(&world, grant->id, 300, 50), 0);
+	assert_entry(&world, "192.0.2.7", 22, 300, 60, 300, 350);
+	assert_int_equal(extend(&world, grant->id, 300, DURATION_INFINITY), 0);
+	assert_true(grant->deadline_mono_ns == SPALE_NEVER_NS);
+	assert_int_equal(extend(&world, grant->id + 1, 300, 1), -ENOENT);
+}
+
+static void test_narrow(void **state)
+{
+	_cleanup_world_ World world = world_new();
+	const Grant *grant = knock(&world, 1, "192.0.2.7", "22/tcp 80/tcp", 100);
+	_cleanup_port_list_ PortList first = PORT_LIST_NULL, both = PORT_LIST_NULL;
+
+	(void)state;
+	assert_int_equal(port_list_add_text(&first, "22/tcp"), 0);
+	assert_int_equal(port_list_add_text(&both, "20-90/tcp"), 0);
+	assert_int_equal(grant_table_narrow(world.table, grant->id, &both, &world.changes),
+			 -EINVAL);
+	assert_int_equal(port_list_ports(&grant->ports), 2);
+	entry_changes_done(&world.changes);
+	assert_int_equal(grant_table_narrow(world.table, grant->id, &first, &world.changes), 0);
+	kernel_apply(&world.kernel, &world.changes);
+	assert_projected(&world.kernel, world.table);
+	assert_no_entry(&world, "192.0.2.7", 22);
+	assert_entry(&world, "192.0.2.7", 80, 100, 60, 300, 1100);
+	assert_true(grant->has_asked);
+	assert_true(port_list_equal(&grant->asked, &grant->ports));
+	assert_int_equal(grant_table_narrow(world.table, 99, &first, &world.changes), -ENOENT);
+	/* A knock that asks for everything has everything. */
+	knock(&world, 1, "192.0.2.7", "22/tcp 80/tcp", 200);
+	assert_false(grant->has_asked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +476,9 @@ int main(void)
 		cmocka_unit_test(test_shift),
 		cmocka_unit_test(test_shift_below_zero),
 		cmocka_unit_test(test_shift_never),
+		cmocka_unit_test(test_administrators),
+		cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,34 @@ static void test_intersect(void **state)
 	}
 }
 
+static void test_subtract(void **state)
+{
+	static const struct {
+		const char *a, *b, *left;
+	} rows[] = {
+		{"", "22", ""},
+		{"22", "", "22/tcp 22/udp"},
+		{"22", "22", ""},
+		{"22", "22/tcp", "22/udp"},
+		{"22/tcp", "21-23/tcp", ""},
+		{"22/tcp", "23/tcp 21/tcp 22/udp", "22/tcp"},
+		{"10-20/tcp", "15/tcp", "10-14/tcp 16-20/tcp"},
+		{"10-20/tcp", "1-10/tcp 20-30/tcp", "11-19/tcp"},
+		{"10-20/tcp", "12/tcp 14-15/tcp 19/tcp", "10-11/tcp 13/tcp 16-18/tcp 20/tcp"},
+		{"1-65535/tcp", "1/tcp 65535/tcp", "2-65534/tcp"},
+		{"1-10/tcp 1-10/udp", "5-15/tcp 10/udp", "1-4/tcp 1-9/udp"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_port_list_ PortList a = list_of(rows[i].a), b = list_of(rows[i].b);
+		_cleanup_port_list_ PortList left = PORT_LIST_NULL;
+
+		assert_int_equal(port_list_subtract(&a, &b, &left), 0);
+		assert_list(&left, rows[i].left);
+	}
+}
+
 static void test_copy_and_equal(void **state)
 {
 	_cleanup_port_list_ PortList list = list_of("22 80-90/tcp"), copy = PORT_LIST_NULL;
@@ -334,17 +362,12 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_protocols),
-		cmocka_unit_test(test_items),
-		cmocka_unit_test(test_items_refused),
-		cmocka_unit_test(test_very_long_item),
-		cmocka_unit_test(test_ranges_refused),
-		cmocka_unit_test(test_merge),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_intersect_too_big),
-		cmocka_unit_test(test_intersect),
-		cmocka_unit_test(test_copy_and_equal),
-		cmocka_unit_test(test_against_a_table),
+		cmocka_unit_test(test_protocols),      cmocka_unit_test(test_items),
+		cmocka_unit_test(test_items_refused),  cmocka_unit_test(test_very_long_item),
+		cmocka_unit_test(test_ranges_refused), cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_full),	       cmocka_unit_test(test_intersect_too_big),
+		cmocka_unit_test(test_intersect),      cmocka_unit_test(test_subtract),
+		cmocka_unit_test(test_copy_and_equal), cmocka_unit_test(test_against_a_table),
 		cmocka_unit_test(test_format),
 	};
 
