@@ -5,6 +5,7 @@
 #ifndef SPALE_GATE_BPF_H
 #define SPALE_GATE_BPF_H
 
+#include "clock.bpf.h"
 #include "host.bpf.h"
 #include "knock.bpf.h"
 #include "maps.bpf.h"
@@ -72,9 +73,9 @@ static __always_inline __u64 gate_now(void)
 
 	tick = bpf_map_lookup_elem(&ticks, &zero);
 	if (!tick)
-		return bpf_ktime_get_coarse_ns();
+		return clock_mono_ns();
 	if (tick->jiffies != jiffies) {
-		*(volatile __u64 *)&tick->mono_ns = bpf_ktime_get_coarse_ns();
+		*(volatile __u64 *)&tick->mono_ns = clock_mono_ns();
 		*(volatile __u64 *)&tick->jiffies = jiffies;
 	}
 	return tick->mono_ns;

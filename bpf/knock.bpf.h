@@ -11,6 +11,7 @@
 #include <linux/errno.h>
 #include <linux/udp.h>
 
+#include "clock.bpf.h"
 #include "host.bpf.h"
 #include "limit.bpf.h"
 #include "maps.bpf.h"
@@ -151,7 +152,7 @@ static __noinline __u32 knock_take(Context *ctx, const struct spale_settings *po
 	if (bpf_map_lookup_elem(&seen, &key))
 		return SPALE_REASON_KNOCK_REPEATED;
 
-	now = bpf_ktime_get_coarse_ns();
+	now = clock_mono_ns();
 	if (!knock_source_take(policy, flow, now))
 		return SPALE_REASON_KNOCK_SOURCE_RATE;
 	if (!knock_total_take(policy, SPALE_TOTAL_FORMAT1, now) ||

@@ -17,6 +17,7 @@
 /* Set before loading, one program instance for each interface. The defaults are usable. */
 const volatile __u32 slot = 0;
 const volatile __u32 header_kind = SPALE_HEADER_ETHERNET;
+const volatile __u32 fine_clock = 0; /* Linux before 5.11: see clock.bpf.h */
 
 /*
  * An address of either family, in network byte order. Written by halves and read by any part: a CPU

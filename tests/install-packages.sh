@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Installs the Debian packages that are missing for what is named: build, test, demo, bench. Touches
+# Installs the Debian packages that are missing for what is named: build, test, demo, bench, kernels. Touches
 # nothing when all are there.
 set -euo pipefail
 
@@ -9,12 +9,13 @@ build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libm
     linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
+kernels=(busybox-static cpio debian-archive-keyring kmod qemu-system-x86 xz-utils zstd)
 test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban firewalld fish git groff-base less
     libclang-rt-dev lintian nftables polkitd procps python3-systemd systemd-container systemd-sysv tmux
     xdp-tools zsh)
 
 usage() {
-    echo "usage: tests/install-packages.sh build|test|demo|bench…" >&2
+    echo "usage: tests/install-packages.sh build|test|demo|bench|kernels…" >&2
     exit 2
 }
 
@@ -23,6 +24,7 @@ wanted=()
 for what; do
     case $what in
     build) wanted+=("${build[@]}") ;;
+    kernels) wanted+=("${kernels[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;

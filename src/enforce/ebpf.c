@@ -60,7 +60,7 @@ static int ebpf_set_policy(Enforcer *enforcer, const Config *config)
 		return error;
 	error = kernel_policy_step(&ebpf->maps, ebpf->policy, policy);
 	if (error < 0) {
-		kernel_policy_step(&ebpf->maps, policy, ebpf->policy);
+		kernel_policy_take_back(&ebpf->maps, ebpf->policy, policy);
 		return enforcer_fail(enforcer, error, "the kernel does not take the policy: %s",
 				     strerror(-error));
 	}

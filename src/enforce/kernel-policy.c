@@ -361,3 +361,20 @@ int kernel_policy_step(const PolicyMaps *maps, const KernelPolicy *from, const K
 	return key_set_delete_old(maps->knock_addresses, &from->knock_addresses,
 				  &to->knock_addresses);
 }
+
+void kernel_policy_take_back(const PolicyMaps *maps, const KernelPolicy *from,
+			     const KernelPolicy *to)
+{
+	const __u32 zero = 0;
+
+	grow_ports(maps->ports, &from->ports);
+	(void)bpf_map_update_elem(maps->settings, &zero, &from->settings, BPF_ANY);
+	shrink_ports(maps->ports, &from->ports);
+	(void)key_set_delete_old(maps->allow4, &to->allow4, &from->allow4);
+	(void)key_set_delete_old(maps->allow6, &to->allow6, &from->allow6);
+	(void)key_set_delete_old(maps->knock_addresses, &to->knock_addresses,
+				 &from->knock_addresses);
+	(void)key_set_put_new(maps->allow4, &to->allow4, &from->allow4);
+	(void)key_set_put_new(maps->allow6, &to->allow6, &from->allow6);
+	(void)key_set_put_new(maps->knock_addresses, &to->knock_addresses, &from->knock_addresses);
+}

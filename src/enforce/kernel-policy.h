@@ -64,10 +64,16 @@ int kernel_policy_add_masks(const KernelPolicy *policy, const PrefixUse *use,
 
 /*
  * Leads the maps from one policy to another. A port that both protect is protected at every moment,
- * a prefix that both allow is allowed. Having failed half-way, the way back is the same call
- * with FROM and TO exchanged. Returns 0 or a negative errno.
+ * a prefix that both allow is allowed. Returns 0 or, half-way, a negative errno.
  */
 int kernel_policy_step(const PolicyMaps *maps, const KernelPolicy *from, const KernelPolicy *to);
+
+/*
+ * The way back of a step that failed, as far as it can be gone. Makes room first: Linux 5.10
+ * refuses even what is there already to a list that is full.
+ */
+void kernel_policy_take_back(const PolicyMaps *maps, const KernelPolicy *from,
+			     const KernelPolicy *to);
 
 /* Whether KEY's family and prefix length are in force. */
 bool kernel_policy_has_mask(const KernelPolicy *policy, const struct spale_grant_key *key);

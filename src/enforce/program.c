@@ -387,6 +387,12 @@ static int load(Enforcer *report, const ProgramMaps *maps, struct bpf_object *ob
 		      : fd;
 }
 
+bool program_needs_fine_clock(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns,
+				       NULL) == 0;
+}
+
 static int load_tc(Enforcer *report, const ProgramMaps *maps, uint32_t slot,
 		   enum spale_header_kind header_kind)
 {
@@ -396,6 +402,7 @@ static int load_tc(Enforcer *report, const ProgramMaps *maps, uint32_t slot,
 		return fail_with_hint(report, -errno, "cannot read the embedded TC program");
 	skeleton->rodata->slot = slot;
 	skeleton->rodata->header_kind = header_kind;
+	skeleton->rodata->fine_clock = program_needs_fine_clock();
 	return load(report, maps, skeleton->obj, skeleton->progs.spale_tc);
 }
 

@@ -30,6 +30,9 @@ bool program_maps_are_inherited(const ProgramMaps *maps);
 /* Descriptor of the map NAME, owned by MAPS, or -ENOENT. */
 int program_maps_fd(const ProgramMaps *maps, const char *name);
 
+/* Whether programs have to do with the fine clock here: Linux before 5.11. */
+bool program_needs_fine_clock(void);
+
 /*
  * Loads an instance of the program for MODE, which counts in SLOT and expects packets that begin
  * with HEADER_KIND. Returns its descriptor, which the caller closes, or a negative errno.

@@ -142,12 +142,13 @@ void bounds_run(struct bench *bench)
 				continue;
 			if (wholes[i].only & ONLY_IPV6 && family != SPALE_IPV6)
 				continue;
-			for (int g = 0; g < 2; g++) {
+			for (int g = 0; g < bench->modes; g++) {
 				gate_reset(gates[g]);
 				cut_everywhere(gates[g], wholes[i].name, &wholes[i].shape, family);
 				every_length(gates[g], wholes[i].name, wholes[i].shape, family);
 			}
 		}
 	}
-	far_headers(bench, &bench->xdp);
+	if (bench->modes > 1)
+		far_headers(bench, &bench->xdp);
 }

@@ -63,7 +63,7 @@ static bool is_record_right(Gate *gate, const OracleAnswer *answer, uint64_t beg
 	if (!wanted)
 		return true;
 	record = gate->record;
-	if (record.received_mono_ns < begin_ns || record.received_mono_ns > clock_mono_ns())
+	if (record.received_mono_ns < begin_ns || record.received_mono_ns > clock_latest_ns())
 		return false;
 	record.received_mono_ns = 0;
 	return memcmp(&record, &answer->knock, sizeof(record)) == 0;

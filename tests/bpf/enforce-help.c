@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "enforce/ebpf.h"
@@ -396,4 +397,44 @@ void help_in_child(void (*function)(void))
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define TESTS_MAX 64
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+bool help_has_xdp(void)
+{
+	struct utsname name;
+	unsigned major, minor;
+
+	assert_int_equal(uname(&name), 0);
+	assert_int_equal(sscanf(name.release, "%u.%u", &major, &minor), 2);
+	return major > 5 || (major == 5 && minor >= 18);
+}
+
+Mode help_mode(void)
+{
+	return help_has_xdp() ? MODE_XDP : MODE_TC;
+}
+
+int help_run_tests(const struct CMUnitTest *tests, size_t count)
+{
+	struct CMUnitTest wanted[TESTS_MAX];
+	size_t wanted_count = 0;
+
+	assert_true(count <= ARRAY_SIZE(wanted));
+	for (size_t i = 0; i < count; i++) {
+		if (!tests[i].initial_state || help_has_xdp())
+			wanted[wanted_count++] = tests[i];
+		else
+			printf("# left out, for this kernel has no XDP of Linux 5.18: %s\n",
+			       tests[i].name);
+		if (tests[i].initial_state && help_has_xdp())
+			wanted[wanted_count - 1].initial_state = NULL;
+	}
+	if (!help_has_xdp())
+		printf("# left out, for the same reason: what other tests do in XDP too\n");
+	return _cmocka_run_group_tests("enforcer", wanted, wanted_count, help_enter_namespace,
+				       NULL);
 }

@@ -114,6 +114,24 @@ void help_become_nobody(uint64_t capabilities);
 /* Runs FUNCTION in a process of its own; its failed assertions are the caller's. */
 void help_in_child(void (*function)(void));
 
+/*
+ * Whether XDP programs of ours work here, from Linux 5.18 on: else every test of theirs is left
+ * out, which help_run_tests() says. A mode that works.
+ */
+bool help_has_xdp(void);
+Mode help_mode(void);
+
+/* Marks a test that needs XDP, for help_run_tests(). */
+#define help_xdp_test(...) help_mark((struct CMUnitTest)__VA_ARGS__)
+static inline struct CMUnitTest help_mark(struct CMUnitTest test)
+{
+	test.initial_state = (void *)help_has_xdp;
+	return test;
+}
+
+/* Runs tests in a network namespace of their own; those that this kernel can run. */
+int help_run_tests(const struct CMUnitTest *tests, size_t count);
+
 /* A test that leaves "near" as it found it. */
 #define help_clean_test(function)                                                                  \
 	cmocka_unit_test_setup_teardown(function, help_check_clean, help_check_clean)

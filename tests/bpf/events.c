@@ -173,7 +173,7 @@ void events_run(struct bench *bench)
 {
 	Gate *gates[] = {&bench->tc, &bench->xdp};
 
-	for (int g = 0; g < 2; g++) {
+	for (int g = 0; g < bench->modes; g++) {
 		for (int family = 0; family < SPALE_FAMILIES; family++) {
 			struct course course = {bench, gates[g], family};
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -69,6 +70,13 @@ static void pin_nothing(struct bpf_object *object)
 	}
 }
 
+/* As on Linux before 5.11. */
+static bool needs_fine_clock(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns,
+				       NULL) == 0;
+}
+
 static void open_program(Gate *gate, enum spale_header_kind kind)
 {
 	int r;
@@ -93,6 +101,7 @@ static void open_program(Gate *gate, enum spale_header_kind kind)
 			die("spale_tc", errno);
 		skeleton->rodata->slot = GATE_SLOT;
 		skeleton->rodata->header_kind = kind;
+		skeleton->rodata->fine_clock = needs_fine_clock();
 		pin_nothing(skeleton->obj);
 		r = spale_tc__load(skeleton);
 		if (r < 0)
@@ -112,6 +121,16 @@ static void open_tagger(Gate *gate)
 	if (!gate->tagger)
 		die("tag_tc", errno);
 	gate_put(bpf_map__fd(gate->tagger->maps.next), &zero, &gate->program);
+}
+
+bool gate_has_xdp(void)
+{
+	struct utsname name;
+	unsigned int major, minor;
+
+	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		die("uname", EINVAL);
+	return major > 5 || (major == 5 && minor >= 18);
 }
 
 void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind kind)
@@ -446,10 +465,20 @@ const char *outcome_text(const Outcome *outcome)
 	return text;
 }
 
-uint64_t clock_mono_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	clock_gettime(clock, &now);
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+uint64_t clock_mono_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t clock_latest_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
 }

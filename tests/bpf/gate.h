@@ -41,6 +41,9 @@ typedef struct Outcome {
 	bool changed;		       /* the frame is not what it was */
 } Outcome;
 
+/* Whether this kernel takes the XDP program: from Linux 5.18 on. */
+bool gate_has_xdp(void);
+
 /* Loads the program for TC (with or without link headers) or XDP. */
 void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind kind);
 void gate_close(Gate *gate);
@@ -97,3 +100,6 @@ const char *reason_text(enum spale_reason reason);
 
 /* The clock of the packet path. */
 uint64_t clock_mono_ns(void);
+
+/* The latest that it can be for a program: where it has the fine clock only, that is ahead. */
+uint64_t clock_latest_ns(void);

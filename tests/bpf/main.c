@@ -36,7 +36,11 @@ int main(void)
 		return 1;
 	}
 	gate_open(&bench.tc, "TC", false, SPALE_HEADER_ETHERNET);
-	gate_open(&bench.xdp, "XDP", true, SPALE_HEADER_ETHERNET);
+	bench.modes = gate_has_xdp() ? 2 : 1;
+	if (bench.modes > 1)
+		gate_open(&bench.xdp, "XDP", true, SPALE_HEADER_ETHERNET);
+	else
+		printf("# left out, for this kernel has no XDP of Linux 5.18: all rows in XDP\n");
 	gate_open(&bench.bare, "TC without link headers", false, SPALE_HEADER_NONE);
 	bench.tc.ifindex = bench.xdp.ifindex = bench.bare.ifindex = bench.first;
 
@@ -52,12 +56,14 @@ int main(void)
 	events_run(&bench);
 	devices_run(&bench);
 
-	check(gate_is_tidy(&bench.tc) && gate_is_tidy(&bench.xdp) && gate_is_tidy(&bench.bare),
+	check(gate_is_tidy(&bench.tc) && (bench.modes < 2 || gate_is_tidy(&bench.xdp)) &&
+		      gate_is_tidy(&bench.bare),
 	      "something was counted in another slot");
 	printf("%zu rows\n", parse_row_count + bounds_row_count + decide_row_count +
 				     host_row_count + knock_row_count);
 	gate_close(&bench.tc);
-	gate_close(&bench.xdp);
+	if (bench.modes > 1)
+		gate_close(&bench.xdp);
 	gate_close(&bench.bare);
 	printf("%lu passed, %lu failed, 0 skipped\n", passed, failed);
 	return failed ? 1 : 0;

@@ -183,7 +183,7 @@ static bool last_is(Gate *gate, const struct bench *bench, const struct row_gran
 		return value.last_mono_ns == before;
 	case LAST_NOW:
 		return value.last_mono_ns != before &&
-		       clock_mono_ns() - value.last_mono_ns < 60 * 1000000000ULL;
+		       clock_latest_ns() - value.last_mono_ns < 60 * 1000000000ULL;
 	}
 	return false;
 }
@@ -251,7 +251,8 @@ static void run_row(struct bench *bench, const struct row *row)
 	Gate *gates[] = {&bench->tc, &bench->xdp, &bench->bare};
 
 	for (int i = 0; i < 3; i++) {
-		if (!!(row->only & NO_LINK) != (gates[i] == &bench->bare) ||
+		if ((gates[i] == &bench->xdp && bench->modes < 2) ||
+		    !!(row->only & NO_LINK) != (gates[i] == &bench->bare) ||
 		    (row->only & ONLY_TC && gates[i]->xdp) ||
 		    (row->only & ONLY_XDP && !gates[i]->xdp))
 			continue;

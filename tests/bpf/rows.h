@@ -84,6 +84,7 @@ struct row {
 /* The gates that rows run on. */
 struct bench {
 	Gate tc, xdp, bare;	/* bare: TC, no link headers */
+	int modes;		/* 2, or 1 where XDP is left out */
 	uint32_t first, second; /* interfaces; frames arrive on the first */
 };
 

@@ -87,6 +87,11 @@ bool runner_open(Runner *runner, bool xdp, Manner manner)
 	bool passed;
 
 	*runner = (Runner){.manner = manner};
+	if (xdp && !gate_has_xdp()) {
+		printf("# left out, for this kernel has no XDP of Linux 5.18: frames through "
+		       "XDP\n");
+		return false;
+	}
 	gate_open(&runner->gate, xdp ? "XDP" : "TC", xdp, SPALE_HEADER_ETHERNET);
 	if (manner == MANNER_PIECES &&
 	    run_program(&runner->gate, runner->gate.program, &frame, 40, &passed) < 0) {

@@ -302,7 +302,7 @@ void sockets_run(struct bench *bench)
 {
 	Gate *gates[] = {&bench->tc, &bench->xdp};
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < bench->modes; i++) {
 		run(gates[i], SPALE_IPV4, false);
 		run(gates[i], SPALE_IPV4, true);
 		run(gates[i], SPALE_IPV6, false);

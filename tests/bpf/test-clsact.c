@@ -271,5 +271,5 @@ int main(void)
 		help_clean_test(test_three_capabilities_suffice),
 	};
 
-	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);
+	return help_run_tests(tests, ARRAY_SIZE(tests));
 }

@@ -299,7 +299,7 @@ static void test_many_knocks_come_in_portions(void **state)
 	assert_done(enforcer, enforcer_set_policy(enforcer, config));
 	add_client(clients, config, "alice", 7, NULL);
 	assert_done(enforcer, enforcer_set_clients(enforcer, clients));
-	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_XDP));
+	assert_done(enforcer, enforcer_attach(enforcer, "near", help_mode()));
 	for (uint32_t i = 0; i < 300; i++) {
 		memcpy(datagram + SPALE_FORMAT1_SIZE - 4, &i, sizeof(i));
 		help_send_udp("far", HELP_KNOCK_PORT, datagram, sizeof(datagram));
@@ -431,5 +431,5 @@ int main(void)
 		cmocka_unit_test(test_denied_attempts_are_told),
 	};
 
-	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);
+	return help_run_tests(tests, ARRAY_SIZE(tests));
 }

@@ -338,5 +338,5 @@ int main(void)
 		cmocka_unit_test(test_a_port_that_stays_does_not_flicker),
 	};
 
-	return cmocka_run_group_tests(tests, help_enter_namespace, NULL);
+	return help_run_tests(tests, ARRAY_SIZE(tests));
 }
