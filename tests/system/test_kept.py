@@ -148,3 +148,148 @@ def test_trial_ends_without_a_daemon(outside, alice, service):
     systemctl("reload", "spaled")
     assert wait_until(lambda: outside.is_kept_from(services.TCP))
     assert not (machine.STATE / "trial.conf").exists()
+
+
+# ---- over D-Bus --------------------------------------------------------------------------------
+
+def ctl(*argv, check=True):
+    return run("spalectl", "--no-pager", *argv, check=check)
+
+
+def status(name):
+    """A property of org.spale1.Manager, as busctl shows it."""
+    return run("busctl", "get-property", "org.spale1", "/org/spale1", "org.spale1.Manager",
+               name).stdout.strip()
+
+
+def wait_for_the_bus():
+    assert wait_until(lambda: run("busctl", "status", "org.spale1", check=False).returncode == 0)
+
+
+def restart():
+    systemctl("restart", "spaled")
+    wait_for_the_bus()
+
+
+def confirm(check=True):
+    return run("busctl", "call", "org.spale1", "/org/spale1", "org.spale1.Manager", "Confirm",
+               check=check)
+
+
+@pytest.fixture
+def on_the_bus(service):
+    """The service, which has nothing that an earlier test kept."""
+    systemctl("stop", "spaled")
+    for name in ("policy.conf", "trial.conf"):
+        (machine.STATE / name).unlink(missing_ok=True)
+    for path in (machine.STATE / "clients").glob("*"):
+        path.unlink()
+    systemctl("start", "spaled")
+    wait_for_the_bus()
+    yield
+    for name in ("policy.conf", "trial.conf"):
+        (machine.STATE / name).unlink(missing_ok=True)
+
+
+def test_policy_for_a_while_and_for_good(outside, alice, on_the_bus):
+    """A restart forgets the one and knows the other; disallowing cuts."""
+    first, second = outside.source("ipv4"), outside.source("ipv4", 1)
+    said = machine.Said()
+    ctl("allow", "--permanent", first)
+    ctl("allow", second)
+    assert rf"policy changed: source={first} reason=allowed caller=\"uid=0 .*\" \(for good\)" in said
+    assert outside.reaches(services.TCP) and outside.reaches(services.TCP, source=1)
+    restart()
+    assert outside.reaches(services.TCP)
+    assert outside.is_kept_from(services.TCP, source=1)
+    assert f"AlwaysAllow={first}" in run("spaled", "--show-config").stdout
+    ctl("disallow", "--permanent", first)
+    assert outside.is_kept_from(services.TCP)
+    assert not (machine.STATE / "policy.conf").exists()
+
+
+def test_log_only_for_good(outside, alice, on_the_bus):
+    ctl("log-only", "--permanent", "on")
+    assert outside.reaches(services.TCP)
+    systemctl("reload", "spaled")
+    assert outside.reaches(services.TCP)
+    ctl("log-only", "--permanent", "off")
+    assert outside.is_kept_from(services.TCP)
+
+
+def test_clients(outside, alice, on_the_bus, tmp_path):
+    """Enrolled, disabled, removed; and so over restarts."""
+    key = tmp_path / "carol.key"
+    ctl("client", "add", "carol", "--out", key)
+    assert outside.gets_in(key)
+    ctl("client", "disable", "carol")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP))
+    restart()
+    outside.knock(key)
+    assert outside.is_kept_from(services.TCP)
+    ctl("client", "remove", "carol")
+    assert not list((machine.STATE / "clients").iterdir())
+
+    # The administrator's own.
+    said = machine.Said()
+    ctl("client", "remove", "alice")
+    assert "client removed: client=alice caller=" in said, said.text()
+    assert (machine.CONF / "clients/alice.pem").exists()
+    restart()
+    outside.knock(alice)
+    assert outside.is_kept_from(services.TCP)
+
+
+def test_trial(outside, alice, on_the_bus):
+    """On a host that drops nothing: it drops for as long, or for good if that is confirmed."""
+    ctl("log-only", "--permanent", "on")
+    ctl("trial", "4")
+    assert status("TrialUntil") != "t 0"
+    assert status("LogOnly") == "b false"
+    assert outside.is_kept_from(services.TCP)
+    restart()
+    assert outside.is_kept_from(services.TCP)
+    assert wait_until(lambda: outside.reaches(services.TCP), 15)
+    assert wait_until(lambda: status("LogOnly") == "b true")
+    assert confirm(check=False).returncode != 0
+
+    ctl("trial", "600")
+    assert outside.is_kept_from(services.TCP)
+    confirm()
+    assert status("TrialUntil") == "t 0"
+    restart()
+    assert outside.is_kept_from(services.TCP)
+    assert not (machine.STATE / "trial.conf").exists()
+
+
+def test_full_disk(outside, alice, on_the_bus, tmp_path):
+    """What cannot be kept is refused, with a reason, and changes nothing."""
+    systemctl("stop", "spaled")
+    run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700,uid=spale,gid=spale", "none",
+        machine.STATE)
+    try:
+        systemctl("start", "spaled")
+        wait_for_the_bus()
+        ctl("allow", "--permanent", "192.0.2.9")
+        before = (machine.STATE / "policy.conf").read_text()
+        for size in (32768, 16384, 8192, 4096, 2048, 1024, 512):
+            for number in range(16):
+                try:
+                    (machine.STATE / f"filling-{size}-{number}").write_bytes(b"x" * size)
+                except OSError:
+                    break
+        for argv in (("allow", "--permanent", outside.source("ipv4")),
+                     ("log-only", "--permanent", "on"), ("trial", "60"),
+                     ("client", "add", "carol", "--out", tmp_path / "carol.key"),
+                     ("client", "disable", "alice")):
+            done = ctl(*argv, check=False)
+            assert done.returncode == 1, argv
+            assert "cannot be kept" in done.stderr, done.stderr
+            assert outside.is_kept_from(services.TCP)
+        assert (machine.STATE / "policy.conf").read_text() == before
+        outside.knock(alice)
+        ctl("allow", outside.source("ipv4"))
+        assert outside.reaches(services.TCP)
+    finally:
+        systemctl("stop", "spaled")
+        run("umount", machine.STATE)
