@@ -157,11 +157,13 @@ ExitCode bus_call(sd_bus *bus, const char *path, const char *interface, const ch
 
 	if (code != EXIT_CODE_DONE)
 		return code;
-	va_start(arguments, types);
-	r = sd_bus_message_appendv(message, types, arguments);
-	va_end(arguments);
-	if (r < 0)
-		return bus_filled(r);
+	if (types) {
+		va_start(arguments, types);
+		r = sd_bus_message_appendv(message, types, arguments);
+		va_end(arguments);
+		if (r < 0)
+			return bus_filled(r);
+	}
 	return bus_send(bus, message, ret_reply);
 }
 

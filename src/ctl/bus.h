@@ -38,7 +38,7 @@ ExitCode bus_prepare(sd_bus *bus, const char *path, const char *interface, const
 /* Sends it and waits. RET_REPLY may be NULL. */
 ExitCode bus_send(sd_bus *bus, sd_bus_message *message, sd_bus_message **ret_reply);
 
-/* Both at once, with arguments as sd_bus_message_append(3) takes them. */
+/* Both at once, with arguments as sd_bus_message_append(3) takes them; TYPES is NULL for none. */
 ExitCode bus_call(sd_bus *bus, const char *path, const char *interface, const char *member,
 		  sd_bus_message **ret_reply, const char *types, ...);
 

@@ -127,9 +127,8 @@ ExitCode verb_client_add(const Options *options)
 	if (r >= 0 && path)
 		r = output_done(&options->output, &record,
 				"Client %s is enrolled. Its key file is %s: it is for this client "
-				"only, over a channel that you trust; then\n  spale-send profile "
-				"create PROFILE --host HOST --port PORT --key %s",
-				name, path, path);
+				"only, over a channel that you trust.",
+				name, path);
 	else if (r >= 0)
 		r = output_done(&options->output, &record, "Client %s is enrolled.", name);
 	return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;

@@ -36,7 +36,7 @@ static const struct {
 	[OPTION_LIFETIME] = {"lifetime", "TIME", "ends after this time in any case"},
 	[OPTION_PERMANENT] = {"permanent", NULL, "keep it over reloads and restarts"},
 	[OPTION_INTERFACE] = {"interface", "NAME", "the interface"},
-	[OPTION_ALL] = {"all", NULL, "all grants"},
+	[OPTION_ALL] = {"all", NULL, "all of them"},
 	[OPTION_CLIENT] = {"client", "NAME", "the client of this name"},
 	[OPTION_ID] = {"id", "NUMBER", "the grant of this number"},
 	[OPTION_SOURCE] = {"source", "ADDRESS", "those of this address or prefix"},

@@ -55,11 +55,9 @@ static int add_conclusions(Record *record)
 	const Value *log_only = record_get(record, "log_only");
 	const Value *trial = record_get(record, "trial_until");
 	const Value *failed = record_get(record, "reload_failed");
-	const char *state = log_only->kind == VALUE_BOOL && log_only->boolean
-				    ? "log-only: drops nothing"
-			    : trial->kind == VALUE_TIME && trial->number
-				    ? "trial: enforcing, until 'spalectl confirm' or the end"
-				    : "enforcing";
+	const char *state = log_only->kind == VALUE_BOOL && log_only->boolean ? "log-only"
+			    : trial->kind == VALUE_TIME && trial->number      ? "trial"
+									      : "enforcing";
 	uint64_t refused = value_sum(record_get(record, "knocks_refused"));
 	int r = record_set_text(record, "state", state);
 
@@ -71,9 +69,15 @@ static int add_conclusions(Record *record)
 	return r < 0 ? r : name_interfaces(record);
 }
 
-/* What is zero or empty most of the time is not worth a line. */
-static int drop_nothings(Record *record)
+/* What is zero or empty most of the time is not worth a line; what a word means is. */
+static int explain(Record *record)
 {
+	static const struct {
+		const char *state, *means;
+	} states[] = {
+		{"log-only", "log-only: counts what it would drop, and drops nothing"},
+		{"trial", "trial: enforces until it ends, or 'spalectl confirm' is called"},
+	};
 	static const char *const fields[] = {"uncovered_interfaces", "trial_until"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -85,6 +89,10 @@ static int drop_nothings(Record *record)
 			r = record_set(record, fields[i], (Value){0});
 		if (r < 0)
 			return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		if (strcmp(record_get_text(record, "state"), states[i].state) == 0)
+			return record_set_text(record, "state", states[i].means);
 	}
 	return 0;
 }
@@ -103,20 +111,23 @@ ExitCode verb_status(const Options *options)
 		return code;
 	r = add_conclusions(&record);
 	if (r >= 0 && !options->output.json)
-		r = drop_nothings(&record);
+		r = explain(&record);
 	if (r < 0)
 		return bus_filled(r);
 	r = output_record(&options->output, status_columns, ARRAY_SIZE(status_columns), &record);
 	return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
 }
 
-/* A row for each reason. */
-static int add_rows(RecordList *list, const char *kind, const Value *numbers)
+/* A row for each reason; nothing is said of what never was, unless ALL. */
+static int add_rows(RecordList *list, const char *kind, const Value *numbers, bool all)
 {
 	for (size_t i = 0; numbers->kind == VALUE_NUMBERS && i < numbers->list.count; i++) {
 		_cleanup_record_ Record row = {0};
-		int r = record_set_text(&row, "kind", kind);
+		int r;
 
+		if (!all && numbers->list.items[i].number == 0)
+			continue;
+		r = record_set_text(&row, "kind", kind);
 		if (r >= 0)
 			r = record_set_text(&row, "reason", numbers->list.items[i].text);
 		if (r >= 0)
@@ -130,8 +141,10 @@ static int add_rows(RecordList *list, const char *kind, const Value *numbers)
 }
 
 /* Those of one interface, or of all. */
-static ExitCode read_counters(sd_bus *bus, const char *interface, RecordList *list)
+static ExitCode read_counters(sd_bus *bus, const Options *options, RecordList *list)
 {
+	const char *interface = options->values[OPTION_INTERFACE];
+	bool all = options_has(options, OPTION_ALL) || options->output.json;
 	_cleanup_record_ Record record = {0};
 	ExitCode code;
 	int r;
@@ -140,20 +153,20 @@ static ExitCode read_counters(sd_bus *bus, const char *interface, RecordList *li
 			 : objects_manager(bus, &record);
 	if (code != EXIT_CODE_DONE)
 		return code;
-	r = add_rows(list, "packets", record_get(&record, "counters"));
+	r = add_rows(list, "packets", record_get(&record, "counters"), all);
 	if (r >= 0)
-		r = add_rows(list, "would-drop", record_get(&record, "would_drop"));
+		r = add_rows(list, "would-drop", record_get(&record, "would_drop"), all);
 	if (r >= 0 && !interface) {
 		Value accepted = {.kind = VALUE_NUMBERS};
 
 		r = value_add_item(&accepted, "accepted",
 				   record_get(&record, "knocks_accepted")->number);
 		if (r >= 0)
-			r = add_rows(list, "knocks", &accepted);
+			r = add_rows(list, "knocks", &accepted, all);
 		value_done(&accepted);
 	}
 	if (r >= 0)
-		r = add_rows(list, "knocks", record_get(&record, "knocks_refused"));
+		r = add_rows(list, "knocks", record_get(&record, "knocks_refused"), all);
 	return bus_filled(r);
 }
 
@@ -166,7 +179,7 @@ ExitCode verb_counters(const Options *options)
 	ExitCode code = bus_open(options->ask, &bus);
 
 	if (code == EXIT_CODE_DONE)
-		code = read_counters(bus, options->values[OPTION_INTERFACE], &list);
+		code = read_counters(bus, options, &list);
 	if (code != EXIT_CODE_DONE)
 		return code;
 	return output_list(&options->output, columns, ARRAY_SIZE(columns), &list, "counters") < 0

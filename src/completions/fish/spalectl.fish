@@ -32,7 +32,7 @@ complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l grace -x -
 complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l lifetime -x -d 'ends after this time in any case'
 complete -c spalectl -n '__fish_seen_subcommand_from grant allow disallow protect log-only' -l permanent -d 'keep it over reloads and restarts'
 complete -c spalectl -n '__fish_seen_subcommand_from grant counters setup' -l interface -x -a '(ls /sys/class/net)' -d 'the interface'
-complete -c spalectl -n '__fish_seen_subcommand_from revoke' -l all -d 'all grants'
+complete -c spalectl -n '__fish_seen_subcommand_from revoke counters' -l all -d 'all of them'
 complete -c spalectl -n '__fish_seen_subcommand_from revoke' -l id -x -d 'the grant of this number'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l public-key -r -F -d 'the client\'s public key, made elsewhere'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l server-pub -r -F -d 'the server\'s public key, for the key file'
