@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""spalectl against the installed daemon, from a fresh installation on: what an administrator does."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import machine
+import pytest
+from lib import services
+from machine import active, main_pid, run, show, systemctl, wait_until
+from terminal import Terminal
+
+HOME = pathlib.Path("/root")
+CLIENT = HOME / "alice.key"
+CONNECTION = f"10.77.0.2 50000 10.77.0.1 {services.TCP}"
+CONFIGURATION = machine.CONF / "spale.conf"
+
+
+def spalectl(*argv, check=True, **options):
+    options = {"cwd": HOME} | options
+    return run("spalectl", *argv, check=check, **options)
+
+
+def as_json(*argv):
+    return json.loads(spalectl(*argv, "--json").stdout)
+
+
+def fails(status, pattern, *argv, **options):
+    """Whether it fails with this status, and says so on standard error alone."""
+    done = spalectl(*argv, check=False, **options)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert re.search(pattern, done.stderr), done.stderr
+    assert done.stdout == ""
+    return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def routed(outside):
+    """What faces the network is found by the default route."""
+    machine.install_packages()
+    spaled = run("sh", "-c", "command -v spaled").stdout.strip()
+    machine.drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
+    run("ip", "route", "add", "default", "via", "10.77.0.2")
+    yield
+
+
+def test_not_running():
+    assert fails(3, "not running, and not configured: 'spalectl setup'", "status")
+    assert fails(3, "not running", "list", "grants", "--json")
+    assert fails(3, "not running", "grant", "192.0.2.1")
+
+
+def test_wrong_usage():
+    assert fails(2, "did you mean 'status'", "sttaus")
+    assert fails(2, "an address or prefix", "grant", "example.org")
+    assert fails(2, "ports such as", "grant", "192.0.2.1", "ssh")
+    assert fails(2, "--lifetime", "grant", "192.0.2.1", "--lifetime")
+    assert fails(2, "does not belong to 'status'", "status", "--all")
+    assert fails(2, "wants more", "client", "add")
+
+
+def test_setup_wants_root_and_an_answer():
+    assert fails(4, "sudo spalectl setup", "setup", "--yes", user="nobody", cwd="/")
+    assert fails(2, "needs --yes", "setup", stdin=subprocess.DEVNULL)
+    assert fails(2, "no interface 'nowhere0'", "setup", "--yes", "--interface", "nowhere0")
+    assert not CONFIGURATION.exists()
+
+
+def test_setup_in_a_dialogue(outside):
+    # As sudo does: the variable is in the environment of the shell above only.
+    command = "env -u SSH_CONNECTION spalectl setup; exit $?"
+    with Terminal("sh", "-c", f"cd {HOME} && {command}", SSH_CONNECTION=CONNECTION) as terminal:
+        assert terminal.shows(r"Interface that faces the network \[eth0\]:")
+        terminal.type("nowhere0")
+        assert terminal.shows("there is no interface 'nowhere0'")
+        terminal.press("Enter")
+        assert terminal.shows(rf"Ports to close \[{services.TCP}/tcp\]")
+        terminal.press("Enter")
+        assert terminal.shows(r"UDP port for knocks \[\d+\]")
+        terminal.type(str(services.KNOCK))
+        assert terminal.shows(r"Name of the first client \[admin\]")
+        terminal.type("alice")
+        assert terminal.shows(r"Address that you come from .*\[10\.77\.0\.2\]")
+        terminal.press("Enter")
+        assert terminal.shows(r"Enforce for a trial .*\[10min\]")
+        terminal.type("yes")
+        assert terminal.shows(r"Shall it be done\? \[Y/n\]")
+        assert not CONFIGURATION.exists()
+        terminal.press("Enter")
+        assert terminal.shows("spale-send profile create", 30)
+        assert terminal.status() == 0
+    assert active() == "active" and show("UnitFileState") == "enabled"
+    assert "LogOnly" not in CONFIGURATION.read_text()
+    assert CLIENT.stat().st_mode & 0o777 == 0o600
+    assert (machine.CONF / "server.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_setup_lets_in_who_did_it_and_nobody_else(outside):
+    assert as_json("status")["state"] == "enforcing"
+    (grant,) = as_json("list", "grants")
+    assert (grant["source"], grant["ports"]) == ("10.77.0.2", [f"{services.TCP}/tcp"])
+    assert outside.reaches(services.TCP, source=0)
+    assert outside.is_kept_from(services.TCP, source=1)
+
+
+def test_setup_replaces_nothing():
+    before = CONFIGURATION.read_text()
+    assert fails(1, "--force replaces it", "setup", "--yes")
+    assert CONFIGURATION.read_text() == before
+
+
+def test_the_first_client_gets_in(outside):
+    assert outside.gets_in(CLIENT, "ipv6")
+    assert [g["client"] for g in as_json("list", "grants", "--client", "alice")] == ["alice"]
+    assert spalectl("revoke", "alice").stdout == "Revoked 1 grant.\n"
+
+
+def test_grant_and_revoke(outside):
+    assert outside.is_kept_from(services.TCP, source=1)
+    granted = as_json("grant", "10.77.0.3", f"{services.TCP}/tcp", "--lifetime", "1h")
+    assert outside.reaches(services.TCP, source=1)
+    (row,) = as_json("list", "grants", "--source", "10.77.0.3")
+    assert (row["id"], row["origin"]) == (granted["id"], "administrator")
+    spalectl("extend", granted["id"], "2h")
+    (longer,) = as_json("list", "grants", "--source", "10.77.0.3")
+    assert longer["deadline"] > row["deadline"]
+    assert re.search(rf"(?m)^ *{granted['id']}  10\.77\.0\.3 .* in 1h 59min",
+                     spalectl("list", "grants").stdout)
+    spalectl("revoke", "10.77.0.3", f"{services.TCP}/tcp")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP, source=1))
+    assert fails(5, "list grants", "revoke", "10.77.0.3")
+    assert fails(5, "no such grant", "revoke", "--id", granted["id"])
+    assert fails(1, "list ports", "grant", "10.77.0.3", "1/tcp")
+
+
+def test_allowed(outside):
+    spalectl("allow", "[fd77::]/64")
+    assert {"prefix": "fd77::/64", "permanent": False} in as_json("list", "allowed")
+    assert outside.reaches(services.TCP, "ipv6", 1)
+    spalectl("disallow", "fd77::/64")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP, "ipv6", 1))
+
+
+def test_clients(outside, tmp_path):
+    spalectl("client", "add", "bob", "--ports", f"{services.TCP}/tcp", cwd=tmp_path)
+    key = tmp_path / "bob.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert fails(1, "exists", "client", "add", "bob", cwd=tmp_path)
+    assert fails(5, "did you mean 'bob'", "client", "show", "bop")
+    assert fails(5, "list clients", "client", "remove", "somebody")
+    assert outside.gets_in(key, "ipv6")
+    spalectl("client", "disable", "bob")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP, "ipv6"))
+    assert as_json("client", "show", "bob")["enabled"] is False
+    spalectl("client", "enable", "bob")
+    spalectl("client", "set", "bob", "--lifetime", "90", "--allowed-sources", "fd77::/64,10.0.0.0/8")
+    bob = as_json("client", "show", "bob")
+    assert (bob["lifetime"], bob["allowed_sources"]) == (90, ["fd77::/64", "10.0.0.0/8"])
+    assert [c["name"] for c in as_json("list", "clients")] == ["alice", "bob"]
+    spalectl("client", "remove", "bob")
+    assert [c["name"] for c in as_json("list", "clients")] == ["alice"]
+
+
+def test_a_client_with_a_key_of_its_own(tmp_path):
+    run("spale-keygen", "client", "--name", "carol", cwd=tmp_path)
+    spalectl("client", "add", "carol", "--public-key", tmp_path / "carol.pem", "--disabled")
+    assert as_json("client", "show", "carol")["enabled"] is False
+    # What cannot be enrolled leaves no key file.
+    assert fails(1, "", "client", "add", "carol", "--out", "other.key", cwd=tmp_path)
+    assert not (tmp_path / "other.key").exists()
+    spalectl("client", "remove", "carol")
+
+
+def test_policy(outside):
+    spalectl("protect", f"{services.TCP}/tcp", "9/tcp")
+    assert [row["first"] for row in as_json("list", "ports")] == sorted([9, services.TCP])
+    spalectl("reload")
+    assert [row["first"] for row in as_json("list", "ports")] == [services.TCP]
+    spalectl("log-only", "on")
+    assert as_json("status")["state"] == "log-only"
+    assert outside.reaches(services.TCP, source=1)
+    spalectl("log-only", "off")
+    assert wait_until(lambda: outside.is_kept_from(services.TCP, source=1))
+    assert any(row["reason"] == "denied" and row["count"] > 0 for row in as_json("counters"))
+    (interface,) = as_json("list", "interfaces")
+    assert (interface["name"], interface["state"]) == ("eth0", "attached")
+
+
+class Monitor:
+    """spalectl monitor in the background, and what it has said."""
+
+    def __init__(self, path):
+        self._path = path
+        with path.open("w") as output:
+            self._process = subprocess.Popen(["spalectl", "monitor", "--json"], stdout=output)
+
+    def has(self, event, timeout=10, **fields):
+        """Waits for such an event."""
+        def came():
+            rows = [json.loads(line) for line in self._path.read_text().splitlines(True)
+                    if line.endswith("\n")]
+            return any(fields.items() <= row.items() for row in rows if row["event"] == event)
+
+        return wait_until(came, timeout, 0.1)
+
+    def interrupt(self):
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._process.kill()
+        self._process.wait()
+
+
+def test_monitor(outside, tmp_path):
+    with Monitor(tmp_path / "events") as monitor:
+        # Nothing says that it listens but the first event.
+        def is_heard():
+            spalectl("grant", "10.77.0.9")
+            spalectl("revoke", "10.77.0.9")
+            return monitor.has("grant removed", 1, address="10.77.0.9")
+
+        assert wait_until(is_heard, 20)
+        # After a revocation a client has to wait for the next step of time: a new one need not.
+        spalectl("client", "add", "dora", cwd=tmp_path)
+        outside.knock(tmp_path / "dora.key", "ipv6")
+        assert monitor.has("knock accepted", client="dora", address="fd77::2")
+        assert monitor.has("grant added", client="dora", ports=[f"{services.TCP}/tcp"])
+        spalectl("revoke", "--client", "dora")
+        assert monitor.has("grant removed", client="dora", reason="revoked")
+        systemctl("restart", "spaled")
+        assert monitor.has("spaled ended") and monitor.has("spaled started")
+        assert wait_until(lambda: spalectl("reload", check=False) and monitor.has("reloaded", 1), 20)
+        assert monitor.interrupt() == -signal.SIGINT
+
+
+def trial_ends(outside):
+    return wait_until(lambda: outside.reaches(services.TCP, source=1), 30, 0.5)
+
+
+def test_trial_that_nobody_confirms(outside):
+    spalectl("log-only", "on")
+    assert "confirm" in spalectl("trial", "4s").stdout
+    assert as_json("status")["state"] == "trial"
+    assert outside.is_kept_from(services.TCP, source=1)
+    assert trial_ends(outside)
+    assert wait_until(lambda: as_json("status")["state"] == "log-only")
+    assert fails(5, "begins one", "confirm")
+
+
+def test_trial_ends_though_the_daemon_was_killed(outside):
+    spalectl("log-only", "on")
+    spalectl("trial", "8s")
+    before = main_pid()
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(lambda: main_pid() not in (0, before) and active() == "active", 20)
+    assert outside.is_kept_from(services.TCP, source=1)
+    assert trial_ends(outside)
+
+
+def test_trial_in_a_terminal_that_is_confirmed(outside):
+    spalectl("log-only", "on")
+    with Terminal("spalectl", "trial", "6s") as terminal:
+        assert terminal.shows("Enforcing, for a trial")
+        assert terminal.status() == 0
+    with Terminal("spalectl", "confirm") as terminal:
+        assert terminal.shows("Confirmed")
+    time.sleep(8)
+    assert outside.is_kept_from(services.TCP, source=1)
+    assert as_json("status")["state"] == "enforcing"
