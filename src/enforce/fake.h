@@ -22,8 +22,8 @@ typedef struct FakeEnforcer {
 	size_t interface_count;
 	struct FakeRecord {
 		EnforcerRecords records;
-		uint8_t key[64];
-		uint8_t value[sizeof(struct spale_owner)];
+		_Alignas(8) uint8_t key[64];
+		_Alignas(8) uint8_t value[sizeof(struct spale_owner)];
 	} * kept;
 	size_t kept_count;
 	int fail_with; /* negative errno that the next call returns, then 0 again */
