@@ -58,6 +58,41 @@ static int append_detail(sd_bus_message *call, const char *key, const char *valu
 	return value && value[0] ? sd_bus_message_append(call, "{ss}", key, value) : 0;
 }
 
+/*
+ * What the person is asked instead of the sentence of the action (polkit/org.spale1.policy), where
+ * the call says more. polkit puts in the details, once: what is in them is never read as a key.
+ */
+static const char *find_message(const Question *question)
+{
+	switch (question->action) {
+	case ACTION_FREE:
+	case ACTION_INSPECT:
+		return NULL;
+	case ACTION_GRANT:
+		if (!question->address[0])
+			return NULL;
+		return question->ports
+			       ? "Authentication is required to open $(ports) for $(address)."
+			       : "Authentication is required to open protected ports for "
+				 "$(address).";
+	case ACTION_REVOKE:
+		if (question->client[0])
+			return "Authentication is required to close protected ports to $(client).";
+		return question->address[0] ? "Authentication is required to close protected ports "
+					      "to $(address)."
+					    : NULL;
+	case ACTION_MANAGE_CLIENTS:
+		return question->client[0] ? "Authentication is required to manage the client "
+					     "$(client)."
+					   : NULL;
+	case ACTION_MANAGE_POLICY:
+		return question->address[0] ? "Authentication is required to change what is "
+					      "protected, and from whom: $(member) $(address)."
+					    : NULL;
+	}
+	return NULL;
+}
+
 static int append_question(sd_bus_message *call, const PolkitSubject *subject,
 			   const Question *question)
 {
@@ -75,6 +110,8 @@ static int append_question(sd_bus_message *call, const PolkitSubject *subject,
 		r = append_detail(call, "ports", question->ports);
 	if (r >= 0)
 		r = append_detail(call, "client", question->client);
+	if (r >= 0)
+		r = append_detail(call, "polkit.message", find_message(question));
 	return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
