@@ -213,3 +213,93 @@ def installed(tree):
     for path in tree.paths("dbus/*.xml"):
         if f"'{os.path.basename(path)}'" not in tree.files.get("dbus/meson.build", ""):
             yield f"{path}: not in dbus/meson.build"
+
+
+TABLE = "src/bus/actions.c"
+
+# Methods that a reading action guards begin so, and no other does.
+_READING = ("List", "Subscribe", "Unsubscribe")
+
+# Their arguments can make them a matter of policy.
+_RAISED = {"AddGrant", "Extend"}
+
+_ROW = re.compile(r'\b(CALL|GET|SET)\((\w+), "(\w+)", "([^"]*)"(?:, (\w+))?(?:, \w+)?\)')
+
+
+def _table(tree):
+    """(kind, interface, member, signature, action) of each row of ours."""
+    names = dict(re.findall(r'#define\s+(SPALE_BUS_\w+)\s+"([^"]+)"', tree.files.get(NAMES, "")))
+    for kind, interface, member, signature, action in _ROW.findall(tree.files.get(TABLE, "")):
+        if interface in names:
+            yield kind, names[interface], member, signature, action or "INSPECT"
+
+
+def _wanted(tree):
+    """(kind, interface, member, signature) of all that can be called, read or written."""
+    for path in tree.paths("dbus/*.xml"):
+        for interface in ElementTree.fromstring(tree.files[path]).findall("interface"):
+            name = interface.get("name")
+            for method in interface.findall("method"):
+                yield "CALL", name, method.get("name"), "".join(
+                    each.get("type") for each in method.findall("arg") if each.get("direction") == "in")
+            for each in interface.findall("property"):
+                yield "GET", name, each.get("name"), each.get("type")
+                if "write" in each.get("access"):
+                    yield "SET", name, each.get("name"), each.get("type")
+
+
+def _rows(*rows, page=None):
+    sample = {"dbus/x.xml": _XML, NAMES: '#define SPALE_BUS_X "org.spale1.X"\n'
+              '#define SPALE_ACTION_GRANT "org.spale1.grant"\n'
+              '#define SPALE_ACTION_INSPECT "org.spale1.inspect"\n',
+              TABLE: "".join(f"\t{row},\n" for row in rows)}
+    return {**sample, PAGE: page} if page else sample
+
+
+_GOOD_CALL = 'CALL(SPALE_BUS_X, "M", "s", GRANT, examine_x)'
+_GOOD_GET = 'GET(SPALE_BUS_X, "P", "t")'
+
+
+@rule("bus: each member has its row in the table of actions",
+      bad=[_rows(), _rows(_GOOD_CALL), _rows(_GOOD_GET),
+           _rows(_GOOD_CALL.replace('"s"', '"u"'), _GOOD_GET), _rows(_GOOD_CALL, _GOOD_GET, _GOOD_GET),
+           _rows(_GOOD_CALL, _GOOD_GET, _GOOD_GET.replace('"P"', '"Q"')),
+           _rows(_GOOD_CALL, _GOOD_GET, 'SET(SPALE_BUS_X, "P", "t", GRANT)')],
+      good=[_rows(_GOOD_CALL, _GOOD_GET)])
+def rows(tree):
+    told = [" ".join(row[:4]) for row in _table(tree)]
+    yield from _differences(TABLE, [" ".join(row) for row in _wanted(tree)], told)
+
+
+@rule("bus: what changes something is not guarded as what reads",
+      bad=[_rows(_GOOD_CALL.replace("GRANT", "INSPECT")), _rows(_GOOD_CALL.replace("GRANT", "FREE")),
+           _rows('CALL(SPALE_BUS_X, "ListM", "s", GRANT, NULL)'),
+           _rows('SET(SPALE_BUS_X, "P", "t", INSPECT)'), _rows('CALL(SPALE_BUS_X, "M", "s", OTHER, NULL)'),
+           _rows('GET(SPALE_BUS_X, "P", "t", FREE)')],
+      good=[_rows(_GOOD_CALL, _GOOD_GET, 'CALL(SPALE_BUS_X, "ListM", "", INSPECT, NULL)')])
+def guards(tree):
+    known = {name.removeprefix("SPALE_ACTION_") for name in actions(tree)}
+    for kind, interface, member, _, action in _table(tree):
+        reads = kind == "GET" or (kind == "CALL" and member.startswith(_READING))
+        if (action == "INSPECT") != reads or action not in known:
+            yield f"{TABLE}: {interface}.{member} ({kind}) is guarded by {action}"
+
+
+_TOLD = ("x(5)\n\n# AUTHORISATION\n\n*org.spale1.inspect*\n\tReads.\n\n"
+         "*org.spale1.grant*\n\t*M*() does.\n\n")
+
+
+@rule("bus: org.spale1(5) tells which action guards what",
+      bad=[_rows(_GOOD_CALL, page=_TOLD.replace("*M*()", "It")),
+           _rows(_GOOD_CALL, page=_TOLD.replace("Reads.", "*M*()")),
+           _rows(_GOOD_CALL, page=_TOLD.replace("*M*()", "*M*(), *N*()"))],
+      good=[_rows(_GOOD_CALL, page=_TOLD)])
+def told_guards(tree):
+    section = _sections(tree.files.get(PAGE, ""), 1).get("AUTHORISATION", "")
+    wanted = {(actions(tree).get(f"SPALE_ACTION_{action}", action), member)
+              for kind, _, member, _, action in _table(tree) if kind == "CALL"}
+    told = {(name, member)
+            for name, text in re.findall(r"^\*([\w.-]+)\*\n((?:\t.*\n)+)", section, flags=re.MULTILINE)
+            for member in re.findall(r"\*(\w+)\*\(\)", text)}
+    told -= {("org.spale1.manage-policy", member) for member in _RAISED}
+    yield from _differences(PAGE, [" ".join(pair) for pair in wanted], [" ".join(pair) for pair in told])
