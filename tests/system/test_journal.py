@@ -92,11 +92,13 @@ def test_knocks_and_grants(outside, alice, since):
     assert outside.gets_in(alice)
     since.one("KNOCK_ACCEPTED", client="alice", source=source, ports=PORTS, until=any,
               interface="eth0")
-    added = since.one("GRANT_ADDED", client="alice", source=source, ports=PORTS, grant=any)
+    added = since.one("GRANT_ADDED", client="alice", source=source, ports=PORTS, grant=any,
+                      until=any)
 
     since = Since()
     outside.knock(alice)
-    extended = since.one("GRANT_EXTENDED", client="alice", source=source, ports=PORTS, grant=any)
+    extended = since.one("GRANT_EXTENDED", client="alice", source=source, ports=PORTS, grant=any,
+                         until=any)
     assert extended["SPALE_GRANT"] == added["SPALE_GRANT"]
 
     since = Since()
