@@ -135,13 +135,13 @@ static size_t redecide_everything(Manager *manager, const Config *before, const 
 	return revoked;
 }
 
-static void replace_clients(Manager *manager, ClientSet *clients, const char *caller)
+/* Puts CLIENTS in the place of those before, which the caller frees once he has told of it. */
+static ClientSet *replace_clients(Manager *manager, ClientSet *clients)
 {
-	_cleanup_client_set_ ClientSet *before = manager->clients;
+	ClientSet *before = manager->clients;
 
-	/* Whoever hears of it may look. */
 	manager->clients = clients;
-	announce_clients(&manager->announcer, before, clients, caller);
+	return before;
 }
 
 int manager_set_clients(Manager *manager, ClientSet *clients)
@@ -164,8 +164,10 @@ int manager_set_clients(Manager *manager, ClientSet *clients)
 void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t *ids,
 			    const char *caller)
 {
-	replace_clients(manager, clients, caller);
+	_cleanup_client_set_ ClientSet *before = replace_clients(manager, clients);
+
 	redecide_everything(manager, manager->config, ids, grant_table_count(manager->grants));
+	announce_clients(&manager->announcer, before, clients, caller);
 }
 
 int manager_try_config(Manager *manager, const Config *config)
@@ -195,7 +197,7 @@ void manager_reload_failed(Manager *manager, const char *detail)
 
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients)
 {
-	_cleanup_client_set_ ClientSet *new_clients = clients;
+	_cleanup_client_set_ ClientSet *new_clients = clients, *clients_before = NULL;
 	_cleanup_config_ Config *new_config = config, *before = NULL;
 	_cleanup_key_ring_ KeyRing new_keys = {.count = 0};
 	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
@@ -214,7 +216,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	}
 	before = manager->config;
 	manager->config = TAKE_PTR(new_config);
-	replace_clients(manager, TAKE_PTR(new_clients), NULL);
+	clients_before = replace_clients(manager, TAKE_PTR(new_clients));
 	if (keys)
 		key_ring_move(&manager->keys, &new_keys);
 	journal_set_level(manager->config->log_level);
@@ -223,6 +225,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 	if (asprintf(&detail, "%zu clients, %zu grants kept, %zu revoked",
 		     client_set_count(manager->clients), count - revoked, revoked) < 0)
 		detail = NULL;
+	announce_clients(&manager->announcer, clients_before, manager->clients, NULL);
 	manager_forget_trial(manager);
 	announce_policy(&manager->announcer);
 	manager_tell_interfaces(manager);

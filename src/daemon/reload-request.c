@@ -18,6 +18,12 @@
 /* A reload reads files and fills maps; nobody waits longer than this. */
 #define PATIENCE_SEC 60
 
+/*
+ * The kernel keeps one SIGHUP at a time, and forgets ours if another is waiting. So it is sent
+ * again after this time; at worst the daemon reloads once more.
+ */
+#define AGAIN_SEC 3
+
 /* Whether INFO is the answer of process PID; root could fake it, and need not. */
 static bool is_answer(const siginfo_t *info, pid_t pid)
 {
@@ -26,7 +32,7 @@ static bool is_answer(const siginfo_t *info, pid_t pid)
 
 int reload_request_send(pid_t pid)
 {
-	const struct timespec second = {.tv_sec = 1};
+	const struct timespec second = {.tv_sec = 1}, now = {0};
 	struct pollfd daemon = {.events = POLLIN}; /* readable when it ended */
 	_cleanup_close_ int fd = -1;
 	siginfo_t info = {.si_signo = 0};
@@ -40,17 +46,21 @@ int reload_request_send(pid_t pid)
 	sigaddset(&mask, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
 		return -errno;
-	if (sigqueue(pid, SIGHUP, (union sigval){.sival_int = ASKS}) < 0)
-		return -errno;
 	for (int i = 0; i < PATIENCE_SEC; i++) {
-		if (sigtimedwait(&mask, &info, &second) >= 0) {
+		/* One that has ended may have answered before. */
+		bool ended = poll(&daemon, 1, 0) != 0;
+
+		if (i % AGAIN_SEC == 0 && !ended &&
+		    sigqueue(pid, SIGHUP, (union sigval){.sival_int = ASKS}) < 0)
+			return -errno;
+		if (sigtimedwait(&mask, &info, ended ? &now : &second) >= 0) {
 			if (is_answer(&info, pid))
 				return -info.si_value.sival_int;
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return -errno;
-		}
-		if (poll(&daemon, 1, 0) != 0)
+		} else if (ended && errno == EAGAIN) {
 			return -ESRCH;
+		}
 	}
 	return -ETIMEDOUT;
 }
