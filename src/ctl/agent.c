@@ -24,9 +24,14 @@ static void __attribute__((noreturn)) run(pid_t subject, int notify_fd)
 
 	snprintf(fd_text, sizeof(fd_text), "%d", notify_fd);
 	snprintf(pid_text, sizeof(pid_text), "%d", (int)subject);
+	/*
+	 * Without --fallback it would go before the dialogues of a desktop; with it polkit finds it
+	 * only for who has a session.
+	 */
 	if (fcntl(notify_fd, F_SETFD, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0)
-		execlp("pkttyagent", "pkttyagent", "--notify-fd", fd_text, "--fallback",
-		       "--process", pid_text, (char *)NULL);
+		execlp("pkttyagent", "pkttyagent", "--notify-fd", fd_text, "--process", pid_text,
+		       getenv("DISPLAY") || getenv("WAYLAND_DISPLAY") ? "--fallback" : NULL,
+		       (char *)NULL);
 	_exit(1);
 }
 

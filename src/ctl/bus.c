@@ -52,9 +52,10 @@ static ExitCode not_running(void)
 static ExitCode not_authorised(const sd_bus_error *error)
 {
 	const char *hint = geteuid() == 0 ? "polkit has to be running, and to allow it"
-			   : may_ask	  ? "try sudo, or be named in a rule of polkit"
-					  : "try sudo, a terminal to be asked on, or be named in a "
-					    "rule of polkit";
+			   : may_ask && isatty(STDIN_FILENO)
+				   ? "try sudo, or be named in a rule of polkit"
+				   : "try sudo, a terminal to be asked on, or be named in a "
+				     "rule of polkit";
 
 	report_error("not authorised: %s (%s)", hint,
 		     error->message ? error->message : error->name);
