@@ -167,6 +167,24 @@ def test_fail2ban_finds_forged_knocks_only(outside, alice, tmp_path):
     assert fail2ban(log) == [outside.source("ipv4")]
 
 
+def test_interface_comes_and_goes():
+    machine.write_configuration()
+    conf = CONF / "spale.conf"
+    conf.write_text(conf.read_text().replace("Interfaces=eth0", "Interfaces=eth0 more*"))
+    systemctl("reload", "spaled")
+    since = Since()
+    run("ip", "link", "add", "more0", "type", "veth", "peer", "name", "cable0")
+    since.one("INTERFACE_ATTACHED", interface="more0", detail="tc")
+    since = Since()
+    run("ip", "link", "set", "more0", "name", "more1")
+    since.one("INTERFACE_LOST", "warning", interface="more0", detail="it is called more1 now")
+    since.one("INTERFACE_ATTACHED", interface="more1", detail="tc, it was called more0")
+    since = Since()
+    run("ip", "link", "del", "more1")
+    since.one("INTERFACE_LOST", "warning", interface="more1",
+              detail="it was removed or taken elsewhere")
+
+
 def test_what_is_unusable(since):
     bad = CONF / "clients" / "mallory.pem"
     bad.write_text("no key\n")

@@ -247,6 +247,11 @@ static void test_revocation_bars(void **data)
 	manager_knock(&held, fixture->manager);
 	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
 
+	/* Nor does what the kernel has kept of it. */
+	start_anew(fixture);
+	manager_knock(&held, fixture->manager);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_FLOOR), 1);
+
 	later = make_knock(fixture, ALICE, SERVER, STEP + 1, 7);
 	manager_knock(&later, fixture->manager);
 	assert_int_equal(manager_accepted(fixture->manager), 1);
