@@ -10,6 +10,7 @@
 
 #include "bus/context.h"
 #include "bus/filter.h"
+#include "bus/managed-objects.h"
 #include "bus/objects.h"
 #include "bus/signals.h"
 #include "daemon/journal.h"
@@ -27,6 +28,7 @@ struct Bus {
 	BusContext context;
 	sd_event_source *timer; /* does what can be done between two messages only */
 	Filter *filter;
+	ManagedObjects *objects;
 	uint64_t retry_usec;
 	bool has_name;
 	bool said; /* in the journal, that it cannot be joined */
@@ -39,6 +41,8 @@ static void leave(Bus *bus)
 {
 	filter_free(bus->filter);
 	bus->filter = NULL;
+	managed_objects_free(bus->objects);
+	bus->objects = NULL;
 	callers_free(bus->context.callers);
 	bus->context.callers = NULL;
 	if (bus->context.bus) {
@@ -173,6 +177,10 @@ static int join(Bus *bus)
 	if (r >= 0)
 		r = filter_new(bus->context.bus, bus->context.manager, bus->context.callers,
 			       &bus->filter);
+	if (r >= 0)
+		r = managed_objects_new(&bus->context, &bus->objects);
+	if (r >= 0)
+		filter_set_passed(bus->filter, managed_objects_take, bus->objects);
 	if (r >= 0)
 		r = watch(bus);
 	if (r >= 0)

@@ -32,6 +32,8 @@ struct Filter {
 	sd_bus_slot *slot;
 	const Manager *manager;
 	Callers *callers;
+	FilterPassed passed;
+	void *passed_userdata;
 	Held *held; /* in the order in which they came */
 };
 
@@ -247,9 +249,18 @@ static int let_through(Held *held, sd_bus_error *ret_error)
 	const ActionRow *row = actions_judge(held->call, ret_error);
 	int r = row ? examine(held->filter, held->call, row, true, &question, ret_error) : -EACCES;
 
-	if (r < 0 || held->granted & 1U << question.action) {
+	if (r < 0) {
 		held_free(held);
 		return r;
+	}
+	if (held->granted & 1U << question.action) {
+		_cleanup_(sd_bus_message_unrefp) sd_bus_message *call =
+			sd_bus_message_ref(held->call);
+		const Filter *filter = held->filter;
+
+		held_free(held);
+		return filter->passed ? filter->passed(call, filter->passed_userdata, ret_error)
+				      : 0;
 	}
 	/* What there is has changed meanwhile, or shows that more is needed. */
 	question_done(&held->question);
@@ -302,6 +313,12 @@ int filter_new(sd_bus *bus, const Manager *manager, Callers *callers, Filter **r
 		return r;
 	*ret_filter = TAKE_PTR(filter);
 	return 0;
+}
+
+void filter_set_passed(Filter *filter, FilterPassed passed, void *userdata)
+{
+	filter->passed = passed;
+	filter->passed_userdata = userdata;
 }
 
 void filter_free(Filter *filter)

@@ -18,6 +18,14 @@ typedef struct Filter Filter;
 
 /* Stands before everything on BUS from now on; all three are borrowed. 0 or a negative errno. */
 int filter_new(sd_bus *bus, const Manager *manager, Callers *callers, Filter **ret_filter);
+
+/*
+ * What is offered each call that is let through, before sd-bus is: 1: it takes care of it; 0: it
+ * does not; or a negative errno with *RET_ERROR set.
+ */
+typedef int (*FilterPassed)(sd_bus_message *call, void *userdata, sd_bus_error *ret_error);
+void filter_set_passed(Filter *filter, FilterPassed passed, void *userdata);
+
 void filter_free(Filter *filter);
 DEFINE_CLEANUP(Filter, filter_free)
 

@@ -94,6 +94,42 @@ static int look_at(BusContext *context, const ObjectType *type, const char *path
 	return r == 0 ? -ENOENT : r;
 }
 
+/* Appends "a{sa{sv}}" with all that the object in view has. */
+static int append_interfaces(BusContext *context, sd_bus_message *message, const ObjectType *type,
+			     const char *path)
+{
+	int r = sd_bus_message_open_container(message, 'a', "{sa{sv}}");
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(common_interfaces); i++)
+		r = sd_bus_message_append(message, "{sa{sv}}", common_interfaces[i], 0);
+	if (r >= 0)
+		r = sd_bus_message_open_container(message, 'e', "sa{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append_basic(message, 's', type->interface);
+	if (r >= 0)
+		r = append_properties(context, message, type, path, true, NULL, 0);
+	if (r >= 0)
+		r = sd_bus_message_close_container(message);
+	if (r >= 0)
+		r = sd_bus_message_close_container(message);
+	return r;
+}
+
+int objects_append_managed(BusContext *context, sd_bus_message *message, const ObjectType *type,
+			   const char *path)
+{
+	int r;
+
+	if (look_at(context, type, path) < 0)
+		return 0;
+	r = sd_bus_message_open_container(message, 'e', "oa{sa{sv}}");
+	if (r >= 0)
+		r = sd_bus_message_append_basic(message, 'o', path);
+	if (r >= 0)
+		r = append_interfaces(context, message, type, path);
+	return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 void objects_tell_added(BusContext *context, const ObjectType *type, const char *path)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
@@ -106,19 +142,7 @@ void objects_tell_added(BusContext *context, const ObjectType *type, const char 
 	if (r >= 0)
 		r = sd_bus_message_append_basic(signal, 'o', path);
 	if (r >= 0)
-		r = sd_bus_message_open_container(signal, 'a', "{sa{sv}}");
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(common_interfaces); i++)
-		r = sd_bus_message_append(signal, "{sa{sv}}", common_interfaces[i], 0);
-	if (r >= 0)
-		r = sd_bus_message_open_container(signal, 'e', "sa{sv}");
-	if (r >= 0)
-		r = sd_bus_message_append_basic(signal, 's', type->interface);
-	if (r >= 0)
-		r = append_properties(context, signal, type, path, true, NULL, 0);
-	if (r >= 0)
-		r = sd_bus_message_close_container(signal);
-	if (r >= 0)
-		r = sd_bus_message_close_container(signal);
+		r = append_interfaces(context, signal, type, path);
 	subscribers_send(context, signal, r);
 }
 

@@ -25,6 +25,13 @@ extern const ObjectType interface_object_type;
 /* Has the objects of TYPE answer on the bus. Returns 0 or a negative errno. */
 int objects_add(BusContext *context, const ObjectType *type);
 
+/*
+ * Appends one entry of an "a{oa{sa{sv}}}": the object of PATH, or nothing where there is none any
+ * more. Returns 0 or a negative errno.
+ */
+int objects_append_managed(BusContext *context, sd_bus_message *message, const ObjectType *type,
+			   const char *path);
+
 /* Tells who listens that the object of PATH is there, with all its properties. */
 void objects_tell_added(BusContext *context, const ObjectType *type, const char *path);
 
