@@ -18,7 +18,11 @@ ADMIN = {"Nftables": {"Mirror": "inet filter spale4 spale6"}}
 SHORT = {"Idle": "1s", "Grace": "1s"}
 USED = {"Idle": "4s", "Grace": "4s"}
 
-HOST = nftables.example("A HOST WITH NFTABLES")
+PAGE = nftables.example("A HOST WITH NFTABLES")
+# The same with intervals, and rules that all kernels take.
+HOST = PAGE.replace("flags timeout", "flags interval, timeout") \
+    .replace("ip saddr . meta l4proto", "ip saddr . ip protocol") \
+    .replace("ip6 saddr . meta l4proto", "ip6 saddr . ip6 nexthdr")
 CONTAINERS = nftables.example("A HOST OF CONTAINERS")
 
 
@@ -61,6 +65,12 @@ def expected(source):
 def granted(lab, family, source=0):
     """Those of a grant for one of the client's addresses."""
     return expected(lab.client.source(family, source))
+
+
+def single(source):
+    """The same in a set without intervals."""
+    return {(source, "tcp", str(port)) for port in (services.TCP, services.BOTH, services.ALSO)} \
+        | {(source, "udp", str(port)) for port in (services.UDP, services.BOTH)}
 
 
 def shows(nft, name, keys, table="inet filter", timeout=3.0):
@@ -136,9 +146,11 @@ def test_a_table_of_that_name(daemon, lab, nft):
 # ---- the administrator's sets ------------------------------------------------------------------
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rules_open_with_the_grant(daemon, lab, nft, family):
-    """A firewall that drops by default is open while there is a grant, by the page's ruleset."""
-    nft.load(HOST)
+@pytest.mark.parametrize("rules, shape", [(PAGE, single), (HOST, expected)],
+                         ids=["page", "intervals"])
+def test_rules_open_with_the_grant(daemon, lab, nft, family, rules, shape):
+    """A firewall that drops by default is open while there is a grant."""
+    nft.load(rules)
     daemon.start(Grant=USED)
     daemon.knock(family=family)
     assert tcp_closed(lab.client, family, services.TCP)  # in the firewall
@@ -146,7 +158,7 @@ def test_rules_open_with_the_grant(daemon, lab, nft, family):
     assert nft.keys(SETS[family]) == set()
     daemon.write_conf(Grant=USED, **ADMIN)
     daemon.reload()
-    assert shows(nft, SETS[family], granted(lab, family))
+    assert shows(nft, SETS[family], shape(lab.client.source(family)))
     assert tcp_open(lab.client, family, services.TCP)
     assert udp_open(lab.client, family, services.UDP)
     assert tcp_closed(lab.client, family, services.TCP, source=1)
@@ -240,10 +252,7 @@ def test_without_intervals(daemon, lab, nft):
     nft.load(ruleset(flags="timeout"))
     daemon.start(**ADMIN)
     daemon.knock()
-    address = lab.client.source("ipv4")
-    ports = {(address, "tcp", str(port)) for port in (services.TCP, services.BOTH, services.ALSO)} \
-        | {(address, "udp", str(port)) for port in (services.UDP, services.BOTH)}
-    assert shows(nft, "spale4", ports)
+    assert shows(nft, "spale4", single(lab.client.source("ipv4")))
 
 
 # ---- other people's elements -------------------------------------------------------------------
@@ -321,14 +330,14 @@ def test_reload_in_one_go(daemon, lab, nft):
 
 
 def test_reload_by_the_page_takes_nothing(daemon, lab, nft):
-    nft.load(HOST)
+    nft.load(PAGE)
     daemon.start(**ADMIN)
     daemon.knock()
-    assert shows(nft, "spale4", granted(lab, "ipv4"))
+    assert shows(nft, "spale4", single(lab.client.source("ipv4")))
     mark = daemon.mark()
     for _ in range(20):
-        nft.load(HOST)
-        assert nft.keys("spale4") == granted(lab, "ipv4")
+        nft.load(PAGE)
+        assert nft.keys("spale4") == single(lab.client.source("ipv4"))
     assert "nftables mirror" not in daemon.log(mark)
 
 
