@@ -99,9 +99,10 @@ int nftables_change_put(const NftablesChange *change, NftablesBatch *batch)
 
 typedef struct Budget {
 	bool updates;
-	size_t left;
-	NftablesElements kept;	/* that were to go */
-	NftablesElements fresh; /* that are to come */
+	uint64_t soon_mono_ns;
+	size_t removals, renewals; /* that are left */
+	NftablesElements kept;	   /* that were to go */
+	NftablesElements fresh;	   /* that are to come */
 	bool postponed;
 } Budget;
 
@@ -120,21 +121,31 @@ static int spend(const NftablesElement *have, const NftablesElement *want, void 
 		return nftables_elements_add(&budget->fresh, want);
 	if (want && is_update(have, want, budget->updates))
 		return 0;
-	if (budget->left > 0) {
-		budget->left--;
+	if (!want && budget->removals > 0) {
+		budget->removals--;
 		return 0;
 	}
 	if (!want)
 		return nftables_elements_add(&budget->kept, have);
+	if (budget->renewals > 0 || have->end_mono_ns <= budget->soon_mono_ns) {
+		budget->renewals -= budget->renewals > 0;
+		return 0;
+	}
 	/* It stays as it was; WANT is of the list that may be changed. */
 	*(NftablesElement *)want = *have;
 	budget->postponed = true;
 	return 0;
 }
 
-int nftables_change_postpone(const NftablesElements *have, NftablesElements *want, bool updates)
+int nftables_change_postpone(const NftablesElements *have, NftablesElements *want, bool updates,
+			     uint64_t now_mono_ns)
 {
-	_cleanup_budget_ Budget budget = {.updates = updates, .left = NFTABLES_REMOVALS_MAX};
+	_cleanup_budget_ Budget budget = {
+		.updates = updates,
+		.soon_mono_ns = now_mono_ns + NFTABLES_SLACK_NS,
+		.removals = NFTABLES_REMOVALS_MAX,
+		.renewals = NFTABLES_REMOVALS_MAX,
+	};
 	const NftablesForm form = {.set = ""};
 	NftablesLeftOut ignored = {0};
 	uint64_t end_mono_ns;

@@ -17,7 +17,7 @@
  * 0.2 ms among 20,000, and all other changes of nftables wait for it. So a transaction removes no
  * more than these, if it can be helped.
  */
-#define NFTABLES_REMOVALS_MAX 1000
+#define NFTABLES_REMOVALS_MAX 250
 
 typedef struct NftablesChange {
 	const NftablesName *name;
@@ -37,8 +37,9 @@ bool nftables_change_can_update(void);
 int nftables_change_put(const NftablesChange *change, NftablesBatch *batch);
 
 /*
- * Takes back from WANT what would remove more than NFTABLES_REMOVALS_MAX elements of HAVE, but for
- * those that are in the way of new ones. Returns whether it did, for another time to do the rest,
- * or -ENOMEM.
+ * Takes back from WANT what would remove more than NFTABLES_REMOVALS_MAX elements of HAVE for good,
+ * or as many to be put again; but not for those that are in the way of new ones, or that would end
+ * meanwhile. Returns whether it did, for another time to do the rest, or -ENOMEM.
  */
-int nftables_change_postpone(const NftablesElements *have, NftablesElements *want, bool updates);
+int nftables_change_postpone(const NftablesElements *have, NftablesElements *want, bool updates,
+			     uint64_t now_mono_ns);

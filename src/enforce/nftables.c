@@ -365,13 +365,14 @@ static void accept_wanted(Nftables *nftables, Wanted *wanted)
 }
 
 /* Leaves for the next time what would take the kernel too long now. */
-static int postpone(Nftables *nftables, const Side *side, NftablesElements *want, bool *postponed)
+static int postpone(Nftables *nftables, const Side *side, NftablesElements *want,
+		    uint64_t now_mono_ns, bool *postponed)
 {
 	int r;
 
 	if (!side->intervals)
 		return 0;
-	r = nftables_change_postpone(&side->have, want, nftables->updates);
+	r = nftables_change_postpone(&side->have, want, nftables->updates, now_mono_ns);
 	if (r < 0)
 		return fail(nftables, r, "%s", strerror(-r));
 	*postponed = *postponed || r > 0;
@@ -385,7 +386,8 @@ int nftables_apply(Nftables *nftables, const GrantTable *grants, uint64_t now_mo
 	int r = want_grants(nftables, grants, now_mono_ns, &wanted);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(nftables->sides); i++)
-		r = postpone(nftables, &nftables->sides[i], &wanted.sides[i], &postponed);
+		r = postpone(nftables, &nftables->sides[i], &wanted.sides[i], now_mono_ns,
+			     &postponed);
 	if (r == 0)
 		r = commit(nftables, wanted.sides, now_mono_ns);
 	if (r < 0)
