@@ -276,3 +276,15 @@ def test_trial_in_a_terminal_that_is_confirmed(outside):
     time.sleep(8)
     assert outside.is_kept_from(services.TCP, source=1)
     assert as_json("status")["state"] == "enforcing"
+
+
+def test_lists_of_many_pages():
+    # One answer of the daemon holds a thousand.
+    run("bash", "-c", "for i in {0..4}; do for j in {0..204}; do "
+        "echo 10.99.$i.$j; done; done | xargs -P 4 -n 1 spalectl grant >/dev/null")
+    rows = as_json("list", "grants", "--source", "10.99.0.0/16")
+    assert len(rows) == len({row["id"] for row in rows}) == 1025
+    assert spalectl("list", "grants").stdout.endswith(" grants\n")
+    assert as_json("revoke", "--all")["revoked"] >= 1025
+    # So many end in several steps, between which knocks are judged.
+    assert wait_until(lambda: as_json("list", "grants") == [], 10, 0.1)
