@@ -84,6 +84,14 @@ class _Suite:
 
 
 def kernel(suite, version, directory):
+    """The kernel in DIRECTORY, with what modprobe(8) asks for."""
+    found = _get(suite, version, directory)
+    if not (found.root / "lib" / "modules" / found.release / "modules.dep").exists():
+        _run("depmod", "-b", str(found.root), found.release)
+    return found
+
+
+def _get(suite, version, directory):
     """The kernel in DIRECTORY, which is filled from SUITE if it is empty."""
     have = _found(directory)
     if have:
@@ -100,5 +108,4 @@ def kernel(suite, version, directory):
     have = _found(directory)
     if not have:
         raise SystemExit(f"tests/kernels/run: the package of Linux {version} holds no kernel")
-    _run("depmod", "-b", str(directory), have.release)
     return have

@@ -10,6 +10,9 @@ from lib import services
 from lib.bpffs import LOADERS, Bpffs, loaded
 from lib.netns import tcp_closed, tcp_open, wait_until
 
+# The objects as other loaders load them.
+pytestmark = pytest.mark.needs_coarse_clock
+
 NOTHING = {"Interfaces": None}
 
 
