@@ -18,6 +18,3 @@ GrantTimes grant_object_times(BusContext *context, const Grant *grant);
 
 /* "knock", "administrator" or "always". */
 const char *grant_object_origin(const Grant *grant);
-
-/* What it let through. */
-uint64_t grant_object_packets(const Grant *grant);

@@ -130,17 +130,16 @@ static int append_row(sd_bus_message *reply, BusContext *context, uint64_t id)
 	if (!grant)
 		return 0;
 	times = grant_object_times(context, grant);
-	r = sd_bus_message_open_container(reply, 'r', "ossa(sqq)tttttsst");
+	r = sd_bus_message_open_container(reply, 'r', "ossa(sqq)tttttss");
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "oss", paths_of_grant(id, path), grant->client,
 					  prefix_format(&grant->source, source));
 	if (r >= 0)
 		r = arguments_append_ports(reply, &grant->ports);
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "tttttsst", times.created, times.last_seen,
+		r = sd_bus_message_append(reply, "tttttss", times.created, times.last_seen,
 					  times.idle_until, times.grace_until, times.deadline,
-					  times.state, grant_object_origin(grant),
-					  grant_object_packets(grant));
+					  times.state, grant_object_origin(grant));
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -169,7 +168,7 @@ int methods_list_grants(sd_bus_message *call, void *userdata, sd_bus_error *ret_
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "u", (uint32_t)count);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(ossa(sqq)tttttsst)");
+		r = sd_bus_message_open_container(reply, 'a', "(ossa(sqq)tttttss)");
 	for (size_t i = offset; r >= 0 && i < count && i - offset < limit; i++)
 		r = append_row(reply, context, ids[i]);
 	if (r >= 0)

@@ -16,7 +16,6 @@ static const Column grant_columns[] = {
 	{"SEEN", "last_seen", 0},
 	{"IDLE", "idle_until", 0},
 	{"ENDS", "deadline", 0},
-	{"PACKETS", "packets", COLUMN_RIGHT},
 };
 
 static const Column client_columns[] = {
