@@ -149,6 +149,24 @@ def test_rules_stay_open(outside, alice, nft, what):
     assert holds(nft, "spale4", "inet filter", shown(outside))
 
 
+def test_state_on_the_bus(outside, alice, nft):
+    """What is wrong meanwhile is a property, too."""
+    def state():
+        return run("busctl", "get-property", "org.spale1", "/org/spale1", "org.spale1.Manager",
+                   "NftablesState", check=False).stdout.strip()
+
+    nft.load(HOST)
+    start("inet filter spale4 spale6")
+    assert wait_until(lambda: state() == 's "ok"', 5)
+    nft.flush()
+    assert wait_until(lambda: state() == 's "lost: there is no table inet filter"')
+    nft.load(HOST)
+    assert wait_until(lambda: state() == 's "ok"')
+    machine.write_configuration()
+    systemctl("reload", "spaled")
+    assert wait_until(lambda: state() == 's "off"')
+
+
 def test_stop_leaves_nothing_for_long(outside, alice, nft):
     """A daemon that ends cannot know whether another one comes: it leaves elements for a minute."""
     nft.load(HOST)
