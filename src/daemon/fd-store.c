@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <systemd/sd-daemon.h>
 
 #include "util/parse.h"
+
+/* An empty file that tells the next start that this one has failed. */
+#define FAILURE_NAME "failed-start"
 
 /* How long the service manager may take. */
 #define SETTLE_USEC (10 * USEC_PER_SEC)
@@ -16,6 +20,7 @@ struct FdStore {
 	char **names; /* of descriptors from SD_LISTEN_FDS_START on; NULL ones were taken */
 	int count;
 	bool heritage;
+	bool failed_before;
 };
 
 static int take(void *userdata, const char *name)
@@ -75,7 +80,10 @@ int fd_store_new(FdStore **ret_store)
 	};
 	store->names = names;
 	store->count = count;
-	store->heritage = count > 0;
+	for (int fd; (fd = take(store, FAILURE_NAME)) >= 0; closep(&fd))
+		store->failed_before = true;
+	for (int i = 0; i < count; i++)
+		store->heritage |= names[i] != NULL;
 	*ret_store = TAKE_PTR(store);
 	return 0;
 }
@@ -104,6 +112,26 @@ const EnforcerStore *fd_store_for_enforcer(const FdStore *store)
 bool fd_store_has_heritage(const FdStore *store)
 {
 	return store && store->heritage;
+}
+
+bool fd_store_note_failure(FdStore *store)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!store || store->failed_before)
+		return store;
+	fd = memfd_create(FAILURE_NAME, MFD_CLOEXEC);
+	if (fd >= 0 && put(store, FAILURE_NAME, fd) == 0)
+		(void)fd_store_settle(store);
+	return false;
+}
+
+void fd_store_note_success(FdStore *store)
+{
+	if (!store || !store->failed_before)
+		return;
+	drop(store, FAILURE_NAME);
+	store->failed_before = false;
 }
 
 void fd_store_give_up(FdStore *store)

@@ -26,6 +26,15 @@ const EnforcerStore *fd_store_for_enforcer(const FdStore *store);
 /* Whether anything was handed over. */
 bool fd_store_has_heritage(const FdStore *store);
 
+/*
+ * Keeps in mind, for the next start, that this one has failed. Returns whether the one before has,
+ * too: the service manager tries again by itself. NULL is fine.
+ */
+bool fd_store_note_failure(FdStore *store);
+
+/* Forgets that. */
+void fd_store_note_success(FdStore *store);
+
 /* Has the service manager let go of what nobody took. NULL is fine. */
 void fd_store_give_up(FdStore *store);
 

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/client-watch.h"
 #include "daemon/journal.h"
@@ -31,6 +32,9 @@
  * (10 ms at HZ=100), and before it is there, there is nothing to do.
  */
 #define TIMER_SLACK_USEC (20 * 1000ULL)
+
+/* How long a start takes that fails as the one before it did. */
+#define FAILURE_SEC 5
 
 typedef struct Service {
 	const Options *options;
@@ -505,6 +509,7 @@ static int run(const Options *options, const ServicePart *part, Keeper *keeper, 
 	if (r < 0)
 		return r;
 	announce_started(&service);
+	fd_store_note_success(keeper->fds);
 	start_part(&service, part);
 	keeper_hold(keeper);
 	r = fd_store_settle(keeper->fds);
@@ -543,6 +548,17 @@ static int load(const Options *options, const FdStore *store, Setup *ret_setup)
 	return standstill("the configuration is unusable", options, ret_setup);
 }
 
+/*
+ * What cannot start is started again, without end and at once, and says the same each time. Whoever
+ * asked for the first start hears at once; those that follow take their time. Returns ERROR.
+ */
+static int fail_slowly(const Keeper *keeper, int error)
+{
+	if (error == -EINVAL && fd_store_note_failure(keeper->fds))
+		sleep(FAILURE_SEC);
+	return error;
+}
+
 int service_run(const Options *options, const ServicePart *part)
 {
 	_cleanup_keeper_ Keeper keeper = {0};
@@ -568,7 +584,7 @@ int service_run(const Options *options, const ServicePart *part)
 	if (r == 0)
 		r = run(options, part, &keeper, &setup, &privileges);
 	else if (r != -ECANCELED)
-		return r;
+		return fail_slowly(&keeper, r);
 	if (r == -ESTALE && keeper.fds)
 		r = standstill("an earlier spaled cannot be taken over from", options, NULL);
 	/* From here on -EINVAL would be the kernel's, not the configuration's. */

@@ -165,6 +165,11 @@ def configure():
     drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
 
 
+def forget_last_good():
+    """Leaves nothing that a start with an unusable configuration could go back to."""
+    (STATE / "last-good.conf").unlink(missing_ok=True)
+
+
 def install_binary(path):
     """Puts another spaled into the place of the installed one."""
     place = pathlib.Path("/usr/sbin/spaled")

@@ -216,6 +216,7 @@ def test_missing_key_is_explained():
         said = machine.Said()
         # A restart would go on with what it has.
         systemctl("stop", "spaled")
+        machine.forget_last_good()
         assert systemctl("start", "spaled", check=False).returncode != 0
         assert r"/etc/spale/server.key: error: does not exist: make a key with 'spale-keygen" in said
     finally:
@@ -272,6 +273,7 @@ def test_two_keys_while_one_is_replaced(outside, alice, tmp_path):
         said = machine.Said()
         # A restart would go on with what it has.
         systemctl("stop", "spaled")
+        machine.forget_last_good()
         assert systemctl("start", "spaled", check=False).returncode != 0
         assert "LoadCredential=old.key:/etc/spale/old.key" in said
         drop_in("old", f"[Service]\nLoadCredential=old.key:{old}\n")
