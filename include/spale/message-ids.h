@@ -36,7 +36,7 @@
 #define SPALE_FIELD_SOURCE    "SPALE_SOURCE"	/* address or prefix that it is about */
 #define SPALE_FIELD_PORTS     "SPALE_PORTS"	/* "22/tcp 80/tcp" */
 #define SPALE_FIELD_REASON    "SPALE_REASON"	/* a word: why */
-#define SPALE_FIELD_GRANT     "SPALE_GRANT"	/* number of a grant, in this run of spaled */
+#define SPALE_FIELD_GRANT     "SPALE_GRANT"	/* number of a grant; none comes again */
 #define SPALE_FIELD_UNTIL     "SPALE_UNTIL"	/* a time (ISO 8601), or "infinity" */
 #define SPALE_FIELD_INTERFACE "SPALE_INTERFACE" /* name of an interface */
 #define SPALE_FIELD_CALLER    "SPALE_CALLER"	/* who asked for it over D-Bus */

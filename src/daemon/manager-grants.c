@@ -127,6 +127,7 @@ Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 	const Grant *grant;
 	int r;
 
+	grant_numbers_reserve(&manager->numbers, manager->grants);
 	r = grant_table_add(manager->grants, verdict->client, &verdict->decision, now_mono_ns,
 			    &changes, &grant);
 	if (r < 0)
@@ -162,6 +163,7 @@ int manager_put_grant(Manager *manager, const Decision *decision, const Grant **
 	const Grant *grant;
 	int r;
 
+	grant_numbers_reserve(&manager->numbers, manager->grants);
 	r = grant_table_add(manager->grants, NULL, decision, manager_mono_ns(manager), &changes,
 			    &grant);
 	if (r == -ENOSPC)

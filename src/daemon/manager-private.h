@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/announce.h"
+#include "daemon/grant-numbers.h"
 #include "daemon/kept-grants.h"
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
@@ -23,6 +24,7 @@ struct Manager {
 	KeyRing keys;
 	KnockJudge *judge;
 	GrantTable *grants;
+	GrantNumbers numbers;
 	Clock clock;
 	Interfaces interfaces;
 	bool waits; /* for interfaces that are named and not there */

@@ -203,6 +203,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 		return -ENOMEM;
 	}
 	journal_set_level(config->log_level);
+	grant_numbers_begin(&manager->numbers, state, manager->grants);
 	manager_load_trial(manager);
 	r = manager_enforce(manager, config, clients);
 	if (r == 0)

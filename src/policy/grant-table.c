@@ -46,6 +46,17 @@ GrantTable *grant_table_new(void)
 	return TAKE_PTR(table);
 }
 
+uint64_t grant_table_last_number(const GrantTable *table)
+{
+	return table->last_id;
+}
+
+void grant_table_skip_numbers(GrantTable *table, uint64_t last)
+{
+	if (table->last_id < last)
+		table->last_id = last;
+}
+
 void grant_table_free(GrantTable *table)
 {
 	if (!table)

@@ -95,6 +95,10 @@ DEFINE_CLEANUP(GrantTable, grant_table_free)
 int grant_table_add(GrantTable *table, const Client *client, const Decision *decision,
 		    uint64_t now_mono_ns, EntryChanges *ret_changes, const Grant **ret_grant);
 
+/* Highest number that a grant was given; those up to LAST are given to none any more. */
+uint64_t grant_table_last_number(const GrantTable *table);
+void grant_table_skip_numbers(GrantTable *table, uint64_t last);
+
 /* The grant that grant_table_add() would renew, and the one that would yield. NULL: none. */
 const Grant *grant_table_same(const GrantTable *table, const Client *client,
 			      const Decision *decision);

@@ -357,9 +357,10 @@ static void test_restart_keeps_grants(void **data)
 	assert_int_equal(grant->created_mono_ns, UPTIME_NS + 10 * NSEC_PER_SEC);
 	assert_int_equal(grant->deadline_mono_ns, UPTIME_NS + 3710 * NSEC_PER_SEC);
 
-	/* Numbers go on. */
+	/* Numbers go on, behind those that the earlier daemon may have used. */
 	knock_as(fixture, BOB, 10);
-	assert_non_null(grant_table_by_id(manager_grants(fixture->manager), 4));
+	assert_state(fixture, 4, 16);
+	assert_true(grant_table_last_number(manager_grants(fixture->manager)) > 3);
 	/* What has ended does not come back. */
 	reload(fixture, CONFIG, NULL, false, 0);
 	start_anew(fixture);
