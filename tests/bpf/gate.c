@@ -126,7 +126,7 @@ static void open_tagger(Gate *gate)
 bool gate_has_xdp(void)
 {
 	struct utsname name;
-	unsigned int major, minor;
+	unsigned int major = 0, minor = 0;
 
 	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
 		die("uname", EINVAL);
