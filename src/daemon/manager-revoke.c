@@ -54,11 +54,11 @@ DEFINE_CLEANUP(Revocation, revocation_free)
 
 /* Which grants are meant: all members that are set have to be so. */
 typedef struct Meaning {
+	const Grant *grant; /* this one alone: nobody else is looked at */
 	const Prefix *source;
 	const PortList *ports; /* one of these at least */
 	const PublicKey *key;
 	bool temporary;
-	uint64_t id;
 } Meaning;
 
 static bool shares_port(const PortList *a, const PortList *b)
@@ -75,7 +75,7 @@ static bool shares_port(const PortList *a, const PortList *b)
 
 static bool means(const Meaning *meaning, const Grant *grant)
 {
-	if (grant->is_condemned || (meaning->id && grant->id != meaning->id))
+	if (grant->is_condemned)
 		return false;
 	if (meaning->temporary && grant->origin != GRANT_ORIGIN_ADMINISTRATOR)
 		return false;
@@ -102,11 +102,22 @@ static void note_key(Revocation *revocation, const Grant *grant)
 		revocation->keys[revocation->key_count++] = grant->key;
 }
 
+/* Condemns GRANT, if it is meant. REVOCATION has room for it. */
+static void condemn(Manager *manager, Revocation *revocation, const Meaning *meaning,
+		    const Grant *grant)
+{
+	if (!means(meaning, grant))
+		return;
+	revocation->ids[revocation->count++] = grant->id;
+	note_key(revocation, grant);
+	grant_table_condemn(manager->grants, grant->id);
+}
+
 /* A Revocation of all that is meant, which is condemned. NULL: no memory. */
 static Revocation *make(Manager *manager, const Meaning *meaning, const char *caller)
 {
 	_cleanup_revocation_ Revocation *revocation = calloc(1, sizeof(*revocation));
-	size_t count = grant_table_count(manager->grants);
+	size_t count = meaning->grant ? 1 : grant_table_count(manager->grants);
 
 	if (!revocation)
 		return NULL;
@@ -121,15 +132,10 @@ static Revocation *make(Manager *manager, const Meaning *meaning, const char *ca
 		revocation->has_source = true;
 		revocation->source = *meaning->source;
 	}
-	for (size_t i = 0; i < count; i++) {
-		const Grant *grant = grant_table_get(manager->grants, i);
-
-		if (!means(meaning, grant))
-			continue;
-		revocation->ids[revocation->count++] = grant->id;
-		note_key(revocation, grant);
-		grant_table_condemn(manager->grants, i);
-	}
+	if (meaning->grant)
+		condemn(manager, revocation, meaning, meaning->grant);
+	for (size_t i = 0; !meaning->grant && i < count; i++)
+		condemn(manager, revocation, meaning, grant_table_get(manager->grants, i));
 	return TAKE_PTR(revocation);
 }
 
@@ -277,7 +283,7 @@ static int no_memory(char **ret_error)
 int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error)
 {
 	const Grant *grant = grant_table_by_id(manager->grants, id);
-	const Meaning meaning = {.id = id};
+	const Meaning meaning = {.grant = grant};
 	Revocation *revocation;
 
 	if (!grant || grant->is_condemned)

@@ -386,9 +386,12 @@ int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
 	return grant_table_redecide(table, id, &decision, ret_changes);
 }
 
-void grant_table_condemn(GrantTable *table, size_t index)
+void grant_table_condemn(GrantTable *table, uint64_t id)
 {
-	table->slots[index]->grant.is_condemned = true;
+	Slot *slot = grant_slots_find(table, id);
+
+	if (slot)
+		slot->grant.is_condemned = true;
 }
 
 void grant_table_pardon(GrantTable *table, uint64_t id)

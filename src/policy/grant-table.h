@@ -133,10 +133,10 @@ int grant_table_extend(GrantTable *table, uint64_t id, uint64_t now_mono_ns, uin
 int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
 		       EntryChanges *ret_changes);
 
-/* Marks the grant at INDEX, which is about to be removed, and takes the mark away, as a renewal
+/* Marks the grant ID, which is about to be removed, and takes the mark away, as a renewal
  * does.
  */
-void grant_table_condemn(GrantTable *table, size_t index);
+void grant_table_condemn(GrantTable *table, uint64_t id);
 void grant_table_pardon(GrantTable *table, uint64_t id);
 
 /*
