@@ -92,9 +92,10 @@ ClientActivity manager_client_activity(const Manager *manager, const Client *cli
 	return peer ? peer->activity : (ClientActivity){0};
 }
 
-void manager_knock(const struct spale_knock *knock, void *userdata)
+void manager_knock(const void *message, void *userdata)
 {
 	Manager *manager = userdata;
+	const struct spale_knock *knock = message;
 	_cleanup_knock_verdict_ KnockVerdict verdict = {0};
 	const KnockRules rules = {manager->config, manager->clients, &manager->keys};
 	uint64_t now_mono_ns = manager_mono_ns(manager), now_usec = manager_real_usec(manager),
@@ -120,11 +121,11 @@ void manager_knock(const struct spale_knock *knock, void *userdata)
 				 now_mono_ns);
 }
 
-void manager_denied(const struct spale_event *event, void *userdata)
+void manager_denied(const void *message, void *userdata)
 {
 	const Manager *manager = userdata;
 
-	announce_denied(&manager->announcer, event, manager->config->log_only);
+	announce_denied(&manager->announcer, message, manager->config->log_only);
 }
 
 /* ---- what can be asked --------------------------------------------------------------------- */

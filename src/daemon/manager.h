@@ -55,11 +55,11 @@ int manager_attach(Manager *manager, bool wait);
  * negative errno, logged. */
 int manager_interfaces_changed(Manager *manager);
 
-/* Judges one knock that the kernel handed up; an EnforcerKnock. */
-void manager_knock(const struct spale_knock *knock, void *manager);
+/* Judges one knock that the kernel handed up (struct spale_knock); an EnforcerMessage. */
+void manager_knock(const void *knock, void *manager);
 
-/* Hears of one packet that the kernel denied; an EnforcerEvent. */
-void manager_denied(const struct spale_event *event, void *manager);
+/* Hears of one packet that the kernel denied (struct spale_event); an EnforcerMessage. */
+void manager_denied(const void *event, void *manager);
 
 /*
  * Removes what has ended, does what is due with interfaces, and says when to call again:

@@ -115,38 +115,22 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return expire(userdata);
 }
 
-static int on_knocks(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int on_packets(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	Service *service = userdata;
 	Enforcer *enforcer = manager_enforcer(service->manager);
+	bool are_knocks = fd == enforcer_ring_fd(enforcer, ENFORCER_KNOCKS);
 	int r;
 
 	(void)source;
-	(void)fd;
 	(void)revents;
-	r = enforcer_consume_knocks(enforcer, manager_knock, service->manager);
+	r = enforcer_ring_consume(enforcer, are_knocks ? ENFORCER_KNOCKS : ENFORCER_DENIED,
+				  are_knocks ? manager_knock : manager_denied, service->manager);
 	if (r < 0) {
-		journal_line(LOG_LEVEL_ERROR, "knocks cannot be read: %s",
-			     enforcer_error(enforcer));
+		journal_line(LOG_LEVEL_ERROR, "%s", enforcer_error(enforcer));
 		return r;
 	}
 	return expire(service);
-}
-
-static int on_denied(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	Service *service = userdata;
-	Enforcer *enforcer = manager_enforcer(service->manager);
-	int r;
-
-	(void)source;
-	(void)fd;
-	(void)revents;
-	r = enforcer_consume_events(enforcer, manager_denied, service->manager);
-	if (r < 0)
-		journal_line(LOG_LEVEL_ERROR, "denied attempts cannot be read: %s",
-			     enforcer_error(enforcer));
-	return r < 0 ? r : 0;
 }
 
 static int on_interfaces(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -406,27 +390,18 @@ static int add_clocks(Service *service)
 			       service);
 }
 
-/* Has HANDLER called, when nothing else is to be done, while FD is readable. */
-static int add_idle(Service *service, int fd, sd_event_io_handler_t handler)
+/* What strangers send comes last: neither expiry nor signals wait for it. */
+static int add_packets(Service *service, EnforcerRing ring)
 {
 	_cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
-	int r;
+	int fd = enforcer_ring_fd(manager_enforcer(service->manager), ring), r;
 
 	if (fd < 0)
 		return fd;
-	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, handler, service);
+	r = sd_event_add_io(service->event, &source, fd, EPOLLIN, on_packets, service);
 	if (r >= 0)
 		r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
 	return r < 0 ? r : sd_event_source_set_floating(source, true);
-}
-
-/* What strangers send comes last: neither expiry nor signals wait for it. */
-static int add_packets(Service *service)
-{
-	Enforcer *enforcer = manager_enforcer(service->manager);
-	int r = add_idle(service, enforcer_knock_fd(enforcer), on_knocks);
-
-	return r < 0 ? r : add_idle(service, enforcer_event_fd(enforcer), on_denied);
 }
 
 /* Clients' files take effect by themselves. */
@@ -470,7 +445,9 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 	if (r >= 0)
 		r = add_clocks(service);
 	if (r >= 0)
-		r = add_packets(service);
+		r = add_packets(service, ENFORCER_KNOCKS);
+	if (r >= 0)
+		r = add_packets(service, ENFORCER_DENIED);
 	if (r >= 0)
 		r = add_clients(service);
 	if (r >= 0)
@@ -529,26 +506,6 @@ static int run(const Options *options, const ServicePart *part, Keeper *keeper, 
 }
 
 /*
- * Reads everything. In the service, what was in force last is taken where that is unusable, or else
- * what an earlier daemon enforces stays until it can be read.
- */
-static int load(const Options *options, const FdStore *store, Setup *ret_setup)
-{
-	int r = setup_load(options, false, ret_setup), error = r;
-
-	if (r != -EINVAL || !store)
-		return r;
-	r = setup_load_good(options, fd_store_has_heritage(store), ret_setup);
-	if (r == 0)
-		journal_event(JOURNAL_LAST_GOOD, &(JournalFields){0});
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	if (!fd_store_has_heritage(store))
-		return error;
-	return standstill("the configuration is unusable", options, ret_setup);
-}
-
-/*
  * What cannot start is started again, without end and at once, and says the same each time. Whoever
  * asked for the first start hears at once; those that follow take their time. Returns ERROR.
  */
@@ -580,7 +537,7 @@ int service_run(const Options *options, const ServicePart *part)
 	r = fd_store_new(&keeper.fds);
 	if (r < 0)
 		return fail(r, "what the service manager has kept cannot be used");
-	r = load(options, keeper.fds, &setup);
+	r = standstill_load(options, keeper.fds, &setup);
 	if (r == 0)
 		r = run(options, part, &keeper, &setup, &privileges);
 	else if (r != -ECANCELED)

@@ -67,3 +67,19 @@ int standstill(const char *why, const Options *options, Setup *ret_setup)
 		return r;
 	}
 }
+
+int standstill_load(const Options *options, const FdStore *store, Setup *ret_setup)
+{
+	int r = setup_load(options, false, ret_setup), error = r;
+
+	if (r != -EINVAL || !store)
+		return r;
+	r = setup_load_good(options, fd_store_has_heritage(store), ret_setup);
+	if (r == 0)
+		journal_event(JOURNAL_LAST_GOOD, &(JournalFields){0});
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (!fd_store_has_heritage(store))
+		return error;
+	return standstill("the configuration is unusable", options, ret_setup);
+}

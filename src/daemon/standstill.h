@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/fd-store.h"
 #include "daemon/setup.h"
 
 /*
@@ -13,3 +14,10 @@
  * (told to end) or another negative errno.
  */
 int standstill(const char *why, const Options *options, Setup *ret_setup);
+
+/*
+ * Reads everything. In the service (STORE; NULL: by hand), what was in force last is taken where
+ * that is unusable, or else what an earlier daemon enforces stays until it can be read. Returns 0,
+ * -EINVAL (unusable), -ECANCELED (told to end) or another negative errno.
+ */
+int standstill_load(const Options *options, const FdStore *store, Setup *ret_setup);

@@ -15,10 +15,8 @@
 #include "enforce/netlink.h"
 #include "enforce/program.h"
 #include "enforce/records.h"
+#include "enforce/ring.h"
 #include "enforce/sockets.h"
-
-/* Knocks that one call hands over at most, so that the event loop gets to its other work too. */
-#define KNOCKS_AT_ONCE 256
 
 typedef struct EbpfEnforcer {
 	Enforcer base;
@@ -27,19 +25,12 @@ typedef struct EbpfEnforcer {
 	GrantMap grants;
 	int clients, buckets;
 	int records[3]; /* by EnforcerRecords */
-	struct ring_buffer *knocks;
+	Ring rings[2];	/* by EnforcerRing */
 	int changes_fd; /* of interfaces */
 
 	KernelPolicy *policy; /* in force */
 	KeySet client_keys;   /* in force */
 	Instances instances;
-	struct ring_buffer *events;
-
-	/* During consume_knocks() or consume_events() */
-	EnforcerKnock on_knock;
-	EnforcerEvent on_event;
-	void *userdata;
-	int consumed;
 } EbpfEnforcer;
 
 static EbpfEnforcer *ebpf_of(Enforcer *enforcer)
@@ -249,71 +240,17 @@ static int ebpf_consume_changes(Enforcer *enforcer)
 	       (changed & NETLINK_CHANGED_ADDRESSES ? ENFORCER_ADDRESSES_CHANGED : 0);
 }
 
-/* ---- knocks and events
- * ------------------------------------------------------------------------------ */
+/* ---- what programs hand up ----------------------------------------------------------------- */
 
-static int on_knock_record(void *userdata, void *record, size_t size)
+static int ebpf_ring_fd(Enforcer *enforcer, EnforcerRing ring)
 {
-	EbpfEnforcer *ebpf = userdata;
-	const struct spale_knock *knock = record;
-
-	if (size != sizeof(*knock) || knock->length > sizeof(knock->data))
-		return -EPROTO;
-	ebpf->consumed++;
-	ebpf->on_knock(knock, ebpf->userdata);
-	/* The record is consumed all the same; others stay and keep the descriptor readable. */
-	return ebpf->consumed < KNOCKS_AT_ONCE ? 0 : -EAGAIN;
+	return ring_fd(&ebpf_of(enforcer)->rings[ring]);
 }
 
-static int ebpf_knock_fd(Enforcer *enforcer)
+static int ebpf_ring_consume(Enforcer *enforcer, EnforcerRing ring, EnforcerMessage callback,
+			     void *userdata)
 {
-	return ring_buffer__epoll_fd(ebpf_of(enforcer)->knocks);
-}
-
-static int ebpf_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
-{
-	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-
-	ebpf->on_knock = callback;
-	ebpf->userdata = userdata;
-	ebpf->consumed = 0;
-
-	int result = ring_buffer__consume(ebpf->knocks);
-	if (result < 0 && result != -EAGAIN)
-		return enforcer_fail(enforcer, result, "cannot read knocks from the kernel: %s",
-				     strerror(-result));
-	return ebpf->consumed;
-}
-
-static int on_event_record(void *userdata, void *record, size_t size)
-{
-	EbpfEnforcer *ebpf = userdata;
-
-	if (size != sizeof(struct spale_event))
-		return -EPROTO;
-	ebpf->consumed++;
-	ebpf->on_event(record, ebpf->userdata);
-	return 0;
-}
-
-static int ebpf_event_fd(Enforcer *enforcer)
-{
-	return ring_buffer__epoll_fd(ebpf_of(enforcer)->events);
-}
-
-static int ebpf_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
-{
-	EbpfEnforcer *ebpf = ebpf_of(enforcer);
-
-	ebpf->on_event = callback;
-	ebpf->userdata = userdata;
-	ebpf->consumed = 0;
-
-	int result = ring_buffer__consume(ebpf->events);
-	if (result < 0)
-		return enforcer_fail(enforcer, result, "cannot read events from the kernel: %s",
-				     strerror(-result));
-	return ebpf->consumed;
+	return ring_consume(&ebpf_of(enforcer)->rings[ring], enforcer, callback, userdata);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -323,8 +260,8 @@ static void ebpf_free(Enforcer *enforcer)
 	EbpfEnforcer *ebpf = ebpf_of(enforcer);
 
 	instances_done(&ebpf->instances);
-	ring_buffer__free(ebpf->knocks);
-	ring_buffer__free(ebpf->events);
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->rings); i++)
+		ring_done(&ebpf->rings[i]);
 	closep(&ebpf->changes_fd);
 	if (ebpf->maps.ports)
 		munmap(ebpf->maps.ports, sizeof(*ebpf->maps.ports));
@@ -352,10 +289,8 @@ static const EnforcerOps ebpf_ops = {
 	.interfaces = ebpf_interfaces,
 	.changes_fd = ebpf_changes_fd,
 	.consume_changes = ebpf_consume_changes,
-	.knock_fd = ebpf_knock_fd,
-	.consume_knocks = ebpf_consume_knocks,
-	.event_fd = ebpf_event_fd,
-	.consume_events = ebpf_consume_events,
+	.ring_fd = ebpf_ring_fd,
+	.ring_consume = ebpf_ring_consume,
 };
 
 static int open_maps(EbpfEnforcer *ebpf)
@@ -378,6 +313,7 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"asking", &ebpf->instances.stations.asking},
 		{"stations", &ebpf->instances.stations.stations},
 	};
+	int error;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		*wanted[i].fd = program_maps_fd(ebpf->program_maps, wanted[i].name);
@@ -397,15 +333,14 @@ static int open_maps(EbpfEnforcer *ebpf)
 				     strerror(errno));
 	ebpf->maps.ports = ports;
 
-	ebpf->knocks = ring_buffer__new(program_maps_fd(ebpf->program_maps, "knocks"),
-					on_knock_record, ebpf, NULL);
-	if (ebpf->knocks)
-		ebpf->events = ring_buffer__new(program_maps_fd(ebpf->program_maps, "events"),
-						on_event_record, ebpf, NULL);
-	if (!ebpf->events)
-		return enforcer_fail(&ebpf->base, -errno, "cannot map a ring of the kernel's: %s",
-				     strerror(errno));
-	return 0;
+	error = ring_init(&ebpf->rings[ENFORCER_KNOCKS], &ebpf->base,
+			  program_maps_fd(ebpf->program_maps, "knocks"), "knocks",
+			  sizeof(struct spale_knock));
+	if (error < 0)
+		return error;
+	return ring_init(&ebpf->rings[ENFORCER_DENIED], &ebpf->base,
+			 program_maps_fd(ebpf->program_maps, "events"), "denied attempts",
+			 sizeof(struct spale_event));
 }
 
 /* From before the first look on, so that no change is missed between look and watch. */

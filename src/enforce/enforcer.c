@@ -109,22 +109,13 @@ int enforcer_consume_changes(Enforcer *enforcer)
 	return enforcer->ops->consume_changes(enforcer);
 }
 
-int enforcer_knock_fd(Enforcer *enforcer)
+int enforcer_ring_fd(Enforcer *enforcer, EnforcerRing ring)
 {
-	return enforcer->ops->knock_fd(enforcer);
+	return enforcer->ops->ring_fd(enforcer, ring);
 }
 
-int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
+int enforcer_ring_consume(Enforcer *enforcer, EnforcerRing ring, EnforcerMessage callback,
+			  void *userdata)
 {
-	return enforcer->ops->consume_knocks(enforcer, callback, userdata);
-}
-
-int enforcer_event_fd(Enforcer *enforcer)
-{
-	return enforcer->ops->event_fd(enforcer);
-}
-
-int enforcer_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
-{
-	return enforcer->ops->consume_events(enforcer, callback, userdata);
+	return enforcer->ops->ring_consume(enforcer, ring, callback, userdata);
 }

@@ -22,9 +22,6 @@
 
 typedef struct Enforcer Enforcer;
 
-/* Called for each knock that the kernel hands up. The record is valid during the call only. */
-typedef void (*EnforcerKnock)(const struct spale_knock *knock, void *userdata);
-
 /* A conversation that a socket of this host has: a TCP connection or a connected UDP socket. */
 typedef struct EnforcerSession {
 	Address source;	  /* of the other end */
@@ -36,8 +33,14 @@ typedef struct EnforcerSession {
 /* Whether SESSION has to end. */
 typedef bool (*EnforcerCut)(const EnforcerSession *session, void *userdata);
 
-/* Called for each sampled packet that was denied. The record is valid during the call only. */
-typedef void (*EnforcerEvent)(const struct spale_event *event, void *userdata);
+/* What the kernel hands up as it happens, each kind in a ring of its own. */
+typedef enum EnforcerRing {
+	ENFORCER_KNOCKS, /* struct spale_knock */
+	ENFORCER_DENIED, /* struct spale_event: a sampled packet */
+} EnforcerRing;
+
+/* Called for each of them. MESSAGE is valid during the call only. */
+typedef void (*EnforcerMessage)(const void *message, void *userdata);
 
 /* An interface of this network namespace. */
 typedef struct EnforcerInterface {
@@ -110,10 +113,9 @@ typedef struct EnforcerOps {
 			  size_t *ret_count);
 	int (*changes_fd)(Enforcer *enforcer);
 	int (*consume_changes)(Enforcer *enforcer);
-	int (*knock_fd)(Enforcer *enforcer);
-	int (*consume_knocks)(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
-	int (*event_fd)(Enforcer *enforcer);
-	int (*consume_events)(Enforcer *enforcer, EnforcerEvent callback, void *userdata);
+	int (*ring_fd)(Enforcer *enforcer, EnforcerRing ring);
+	int (*ring_consume)(Enforcer *enforcer, EnforcerRing ring, EnforcerMessage callback,
+			    void *userdata);
 } EnforcerOps;
 
 /* First member of every implementation. */
@@ -217,17 +219,12 @@ int enforcer_changes_fd(Enforcer *enforcer);
 /* What has changed since the last call, as flags, 0: nothing; or a negative errno. */
 int enforcer_consume_changes(Enforcer *enforcer);
 
-/* Descriptor that polls readable when knocks wait; owned by the enforcer. */
-int enforcer_knock_fd(Enforcer *enforcer);
+/* Descriptor that polls readable when something is in a ring; owned by the enforcer. */
+int enforcer_ring_fd(Enforcer *enforcer, EnforcerRing ring);
 
 /*
- * Hands over the knocks that wait, up to a few hundred: when there are more, the descriptor stays
- * readable. Returns how many, or a negative errno.
+ * Hands over what is in a ring, up to a few hundred messages: when there are more, the descriptor
+ * stays readable. Returns how many, or a negative errno.
  */
-int enforcer_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata);
-
-/* Descriptor that polls readable when events wait; owned by the enforcer. */
-int enforcer_event_fd(Enforcer *enforcer);
-
-/* Hands over the events that wait. Returns how many, or a negative errno. */
-int enforcer_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata);
+int enforcer_ring_consume(Enforcer *enforcer, EnforcerRing ring, EnforcerMessage callback,
+			  void *userdata);

@@ -354,25 +354,16 @@ static int fake_consume_changes(Enforcer *enforcer)
 	return fake_fail(fake_of(enforcer)) ?: ENFORCER_INTERFACES_CHANGED;
 }
 
-static int fake_knock_fd(Enforcer *enforcer)
+static int fake_ring_fd(Enforcer *enforcer, EnforcerRing ring)
 {
-	return enforcer_fail(enforcer, -EOPNOTSUPP, "no knocks arrive here");
+	(void)ring;
+	return enforcer_fail(enforcer, -EOPNOTSUPP, "nothing arrives here");
 }
 
-static int fake_consume_knocks(Enforcer *enforcer, EnforcerKnock callback, void *userdata)
+static int fake_ring_consume(Enforcer *enforcer, EnforcerRing ring, EnforcerMessage callback,
+			     void *userdata)
 {
-	(void)callback;
-	(void)userdata;
-	return fake_fail(fake_of(enforcer));
-}
-
-static int fake_event_fd(Enforcer *enforcer)
-{
-	return enforcer_fail(enforcer, -EOPNOTSUPP, "nothing is denied here");
-}
-
-static int fake_consume_events(Enforcer *enforcer, EnforcerEvent callback, void *userdata)
-{
+	(void)ring;
 	(void)callback;
 	(void)userdata;
 	return fake_fail(fake_of(enforcer));
@@ -396,10 +387,8 @@ static const EnforcerOps fake_ops = {
 	.interfaces = fake_interfaces,
 	.changes_fd = fake_changes_fd,
 	.consume_changes = fake_consume_changes,
-	.knock_fd = fake_knock_fd,
-	.consume_knocks = fake_consume_knocks,
-	.event_fd = fake_event_fd,
-	.consume_events = fake_consume_events,
+	.ring_fd = fake_ring_fd,
+	.ring_consume = fake_ring_consume,
 };
 
 FakeEnforcer *fake_enforcer_new(void)

@@ -233,12 +233,12 @@ typedef struct Heard {
 	struct spale_knock last;
 } Heard;
 
-static void on_knock(const struct spale_knock *knock, void *userdata)
+static void on_knock(const void *knock, void *userdata)
 {
 	Heard *heard = userdata;
 
 	heard->count++;
-	heard->last = *knock;
+	heard->last = *(const struct spale_knock *)knock;
 }
 
 static void test_knock_is_handed_up(void **state)
@@ -247,7 +247,8 @@ static void test_knock_is_handed_up(void **state)
 	_cleanup_config_ Config *config = help_config();
 	_cleanup_client_set_ ClientSet *clients = client_set_new();
 	uint8_t datagram[SPALE_FORMAT1_SIZE] = {7, 1, 2, 3};
-	struct pollfd poll_fd = {.fd = enforcer_knock_fd(enforcer), .events = POLLIN};
+	struct pollfd poll_fd = {.fd = enforcer_ring_fd(enforcer, ENFORCER_KNOCKS),
+				 .events = POLLIN};
 	Heard heard = {0};
 	Address source;
 
@@ -256,13 +257,13 @@ static void test_knock_is_handed_up(void **state)
 	assert_done(enforcer, enforcer_set_clients(enforcer, clients));
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
-	assert_int_equal(enforcer_consume_knocks(enforcer, on_knock, &heard), 0);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_KNOCKS, on_knock, &heard), 0);
 
 	memset(datagram + 4, 0, SPALE_KEY_SIZE - 4);
 	datagram[SPALE_FORMAT1_SIZE - 1] = 42;
 	help_send_udp("far", HELP_KNOCK_PORT, datagram, sizeof(datagram));
 	assert_int_equal(poll(&poll_fd, 1, 2000), 1);
-	assert_int_equal(enforcer_consume_knocks(enforcer, on_knock, &heard), 1);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_KNOCKS, on_knock, &heard), 1);
 	assert_int_equal(heard.count, 1);
 	assert_int_equal(heard.last.length, sizeof(datagram));
 	assert_int_equal(heard.last.format, 1);
@@ -279,7 +280,7 @@ static void test_knock_is_handed_up(void **state)
 	datagram[0] = 8;
 	help_send_udp("far", HELP_KNOCK_PORT, datagram, sizeof(datagram));
 	assert_int_equal(poll(&poll_fd, 1, 100), 0);
-	assert_int_equal(enforcer_consume_knocks(enforcer, on_knock, &heard), 0);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_KNOCKS, on_knock, &heard), 0);
 }
 
 /* More than one call hands over: the rest waits, and the descriptor says so. */
@@ -289,7 +290,8 @@ static void test_many_knocks_come_in_portions(void **state)
 	_cleanup_config_ Config *config = help_config();
 	_cleanup_client_set_ ClientSet *clients = client_set_new();
 	uint8_t datagram[SPALE_FORMAT1_SIZE] = {7, 1, 2, 3};
-	struct pollfd poll_fd = {.fd = enforcer_knock_fd(enforcer), .events = POLLIN};
+	struct pollfd poll_fd = {.fd = enforcer_ring_fd(enforcer, ENFORCER_KNOCKS),
+				 .events = POLLIN};
 	Heard heard = {0};
 
 	(void)state;
@@ -306,9 +308,9 @@ static void test_many_knocks_come_in_portions(void **state)
 	}
 	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_KNOCK, 300), 300);
 	assert_int_equal(poll(&poll_fd, 1, 1000), 1);
-	assert_int_equal(enforcer_consume_knocks(enforcer, on_knock, &heard), 256);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_KNOCKS, on_knock, &heard), 256);
 	assert_int_equal(poll(&poll_fd, 1, 1000), 1);
-	assert_int_equal(enforcer_consume_knocks(enforcer, on_knock, &heard), 44);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_KNOCKS, on_knock, &heard), 44);
 	assert_int_equal(heard.count, 300);
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
 }
@@ -376,12 +378,12 @@ typedef struct Denied {
 	struct spale_event last;
 } Denied;
 
-static void on_event(const struct spale_event *event, void *userdata)
+static void on_event(const void *event, void *userdata)
 {
 	Denied *denied = userdata;
 
 	denied->count++;
-	denied->last = *event;
+	denied->last = *(const struct spale_event *)event;
 }
 
 /* Of packets to a protected port one is told, and nothing of it wakes who waits for knocks. */
@@ -389,8 +391,10 @@ static void test_denied_attempts_are_told(void **state)
 {
 	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer();
 	_cleanup_config_ Config *config = help_config();
-	struct pollfd events = {.fd = enforcer_event_fd(enforcer), .events = POLLIN};
-	struct pollfd knocks = {.fd = enforcer_knock_fd(enforcer), .events = POLLIN};
+	struct pollfd events = {.fd = enforcer_ring_fd(enforcer, ENFORCER_DENIED),
+				.events = POLLIN};
+	struct pollfd knocks = {.fd = enforcer_ring_fd(enforcer, ENFORCER_KNOCKS),
+				.events = POLLIN};
 	Denied denied = {0};
 	Address source;
 
@@ -398,13 +402,13 @@ static void test_denied_attempts_are_told(void **state)
 	config->denied_interval_ns = 3600 * NSEC_PER_SEC;
 	assert_done(enforcer, enforcer_set_policy(enforcer, config));
 	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
-	assert_int_equal(enforcer_consume_events(enforcer, on_event, &denied), 0);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_DENIED, on_event, &denied), 0);
 
 	for (size_t i = 0; i < 3; i++)
 		help_send_udp("far", HELP_UDP_PORT, "x", 1);
 	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 3), 3);
 	assert_int_equal(poll(&events, 1, 2000), 1);
-	assert_int_equal(enforcer_consume_events(enforcer, on_event, &denied), 1);
+	assert_int_equal(enforcer_ring_consume(enforcer, ENFORCER_DENIED, on_event, &denied), 1);
 	assert_int_equal(denied.count, 1);
 	assert_int_equal(denied.last.count, 1);
 	assert_int_equal(denied.last.port, HELP_UDP_PORT);
