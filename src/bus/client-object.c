@@ -92,7 +92,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	if (strcmp(property, "Name") == 0)
 		return sd_bus_message_append(reply, "s", client->name);
 	if (strcmp(property, "RequireSourceMatch") == 0)
-		return sd_bus_message_append(reply, "s", "auto"); /* all that there is */
+		return sd_bus_message_append(reply, "s", client->needs_no_match ? "no" : "auto");
 	if (strcmp(property, "PublicKey") == 0) {
 		r = pem_format_public(&client->key, text);
 	} else if (strcmp(property, "Fingerprint") == 0) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/grammar.h"
 #include "policy/hash-table.h"
@@ -63,6 +64,17 @@ static int read_preshared_key(const GrammarKey *key, void *object, const char *t
 	return -EINVAL;
 }
 
+/* No knock of this version states its source: kept to be shown as it was said. */
+static int read_source_match(const GrammarKey *key, void *object, const char *text,
+			     const char **ret_problem)
+{
+	int r = grammar_source_match.read(key, object, text, ret_problem);
+
+	if (r == 0)
+		*(bool *)((char *)object + key->offset) = strcasecmp(text, "auto") != 0;
+	return r;
+}
+
 static void clear_formats(void *field)
 {
 	*(bool *)field = false;
@@ -70,6 +82,7 @@ static void clear_formats(void *field)
 
 static const GrammarType formats_type = {.read = read_format, .list = true, .clear = clear_formats};
 static const GrammarType preshared_key_type = {.read = read_preshared_key};
+static const GrammarType source_match_type = {.read = read_source_match};
 
 #define ALLOWED_MOMENT "a moment in UTC such as 2030-01-31 or 2030-01-31 18:30:05"
 
@@ -87,7 +100,7 @@ static const GrammarKey client_keys[] = {
 	{"Client", "Enabled", &grammar_bool, "yes or no", AT(enabled)},
 	{"Client", "Formats", &formats_type, "1", offsetof(Settings, format1),
 	 offsetof(Settings, has_formats)},
-	{"Client", "RequireSourceMatch", &grammar_source_match, "auto or no"},
+	{"Client", "RequireSourceMatch", &source_match_type, "auto or no", AT(needs_no_match)},
 	{"Client", "RequireDestinationMatch", &grammar_destination_match, "no"},
 	{"Client", "PresharedKeyFile", &preshared_key_type, "no value"},
 };
@@ -259,6 +272,7 @@ bool client_equal(const Client *a, const Client *b)
 	       a->lifetime_ns == b->lifetime_ns &&
 	       a->not_before_real_usec == b->not_before_real_usec &&
 	       a->not_after_real_usec == b->not_after_real_usec &&
+	       a->needs_no_match == b->needs_no_match &&
 	       a->has_allowed_sources == b->has_allowed_sources &&
 	       sources_equal(&a->allowed_sources, &b->allowed_sources);
 }

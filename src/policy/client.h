@@ -32,6 +32,7 @@ typedef struct Client {
 	uint64_t not_after_real_usec;  /* UINT64_MAX: none */
 	PrefixList allowed_sources;    /* empty without has_allowed_sources: any */
 	bool has_allowed_sources;
+	bool needs_no_match; /* RequireSourceMatch=no; else auto, which is all that there is */
 } Client;
 
 /* The rule of util/name.h. */

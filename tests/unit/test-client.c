@@ -134,7 +134,7 @@ static void test_everything(void **state)
 		    "# Alice\n[Client]\nPorts=22/tcp\nPorts=443\nIdle=2min\nGrace=infinity\n"
 		    "Lifetime=1h\nNotBefore=1970-01-02\nNotAfter=1970-01-03 00:00:01\n"
 		    "AllowedSources=192.0.2.0/24 2001:db8::1\nEnabled=no\nFormats=2 1\n"
-		    "RequireSourceMatch=auto\nRequireDestinationMatch=no\n"
+		    "RequireSourceMatch=no\nRequireDestinationMatch=no\n"
 		    "PresharedKeyFile=\n"),
 		0);
 	assert_said(&filling.diagnostics, "");
@@ -143,6 +143,7 @@ static void test_everything(void **state)
 	assert_true(client->has_ports);
 	ports = port_list_format(&client->ports);
 	assert_string_equal(ports, "22/tcp 443/tcp 443/udp");
+	assert_true(client->needs_no_match);
 	assert_true(client->has_idle);
 	assert_int_equal(client->idle_ns, 2 * MIN);
 	assert_true(client->has_grace);
