@@ -83,7 +83,7 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
 	} rows[] = {
 		{"LogOnly", manager_config(context->manager)->log_only},
 		{"GrantsTruncated", grants > SPALE_BUS_GRANT_OBJECTS_MAX},
-		{"ReloadFailed", signals_reload_failed(context->signals)},
+		{"ReloadFailed", manager_is_outdated(context->manager)},
 	};
 
 	(void)bus, (void)path, (void)interface, (void)ret_error;

@@ -53,8 +53,8 @@ struct Signals {
 	BusContext *context;
 	ManagerObserver observer;
 	sd_event_source *timer;
-	int changed; /* to be told when the timer comes */
-	bool reload_failed;
+	int changed;		 /* to be told when the timer comes */
+	bool was_outdated;	 /* as ReloadFailed was last told */
 	uint64_t second_mono_ns; /* begin of the second that is counted */
 	unsigned strange;
 };
@@ -367,9 +367,9 @@ static void on_reloaded(void *userdata, bool failed)
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
 	int r;
 
-	if (signals->reload_failed != failed)
+	if (signals->was_outdated != failed)
 		note(signals, CHANGED_RELOAD);
-	signals->reload_failed = failed;
+	signals->was_outdated = failed;
 	if (failed || !subscribers_exist(signals->context))
 		return;
 	r = new_signal(signals->context, "Reloaded", &signal);
@@ -377,11 +377,6 @@ static void on_reloaded(void *userdata, bool failed)
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
-
-bool signals_reload_failed(const Signals *signals)
-{
-	return signals->reload_failed;
-}
 
 int signals_new(BusContext *context, Signals **ret_signals)
 {
@@ -391,6 +386,7 @@ int signals_new(BusContext *context, Signals **ret_signals)
 	if (!signals)
 		return -ENOMEM;
 	signals->context = context;
+	signals->was_outdated = manager_is_outdated(context->manager);
 	r = sd_event_add_time_relative(context->event, &signals->timer, CLOCK_MONOTONIC, 0, 0,
 				       on_timer, signals);
 	if (r >= 0)

@@ -14,6 +14,3 @@ typedef struct Signals Signals;
 int signals_new(BusContext *context, Signals **ret_signals);
 void signals_free(Signals *signals);
 DEFINE_CLEANUP(Signals, signals_free)
-
-/* Whether the last reload failed. */
-bool signals_reload_failed(const Signals *signals);

@@ -43,7 +43,8 @@ struct Manager {
 	ClientRoster roster;	 /* what clients are made of */
 	Trial trial;
 	bool has_roster;
-	bool keeps_good; /* the last good configuration is written down */
+	bool keeps_good;  /* the last good configuration is written down */
+	bool is_outdated; /* what is in force is older than the files */
 };
 
 /* The time by the manager's clock. */

@@ -190,8 +190,19 @@ size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *i
 	return revoked;
 }
 
+bool manager_is_outdated(const Manager *manager)
+{
+	return manager->is_outdated;
+}
+
+void manager_set_outdated(Manager *manager)
+{
+	manager->is_outdated = true;
+}
+
 void manager_reload_failed(Manager *manager, const char *detail)
 {
+	manager->is_outdated = true;
 	announce_reload(&manager->announcer, true, detail);
 }
 
@@ -215,6 +226,7 @@ int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *c
 		return r;
 	}
 	before = manager->config;
+	manager->is_outdated = false;
 	manager->config = TAKE_PTR(new_config);
 	clients_before = replace_clients(manager, TAKE_PTR(new_clients));
 	if (keys)

@@ -101,6 +101,13 @@ ClientRoster *manager_roster(Manager *manager);
 void manager_reload_failed(Manager *manager, const char *detail);
 
 /*
+ * Whether what is in force is older than what the files say, for that was unusable at the last
+ * reload; or at the start, of which manager_set_outdated() tells.
+ */
+bool manager_is_outdated(const Manager *manager);
+void manager_set_outdated(Manager *manager);
+
+/*
  * Has OBSERVER hear of everything from now on; borrowed until manager_free() or manager_ignore().
  * Returns 0 or -ENOSPC (MANAGER_OBSERVERS_MAX). Not to be called from an observer.
  */

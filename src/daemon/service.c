@@ -321,6 +321,8 @@ static int make_manager(Service *service, Setup *setup)
 	if (r < 0)
 		return r;
 	service->status.last_good = setup->is_good;
+	if (setup->is_good)
+		manager_set_outdated(service->manager);
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup->roster);
 	return 0;
