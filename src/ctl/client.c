@@ -50,9 +50,10 @@ static int append_ports(sd_bus_message *message, const char *name, const char *t
 
 static int append_duration(sd_bus_message *message, const char *name, const char *text)
 {
+	bool may_be_none = strcmp(name, "Grace") == 0;
 	uint64_t seconds;
 
-	if (options_duration(name, text, &seconds) < 0)
+	if ((may_be_none ? options_duration_or_none : options_duration)(name, text, &seconds) < 0)
 		return -EDOM;
 	return bus_append_option_u64(message, name, seconds);
 }

@@ -21,8 +21,10 @@ static char *read_line(void)
 	_cleanup_free_ char *line = NULL;
 	size_t capacity = 0, size;
 
-	if (getline(&line, &capacity, stdin) < 0)
+	if (getline(&line, &capacity, stdin) < 0) {
+		fputc('\n', stderr);
 		return NULL;
+	}
 	size = strlen(line);
 	while (size > 0 && strchr(" \t\r\n", line[size - 1]))
 		line[--size] = '\0';

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/bus.h"
+#include "ctl/client.h"
 #include "ctl/grant.h"
 #include "ctl/report.h"
 #include "ctl/text.h"
@@ -15,7 +17,7 @@
 static int read_ports(const Options *options, PortList *ports)
 {
 	for (size_t i = 1; i < options->count; i++) {
-		if (options_ports("port", options->arguments[i], ports) < 0)
+		if (options_some_ports("port", options->arguments[i], ports) < 0)
 			return -EINVAL;
 	}
 	return 0;
@@ -27,7 +29,7 @@ static int append_durations(sd_bus_message *message, const GrantOrder *order)
 
 	if (order->idle)
 		r = bus_append_option_u64(message, "idle", order->idle);
-	if (r >= 0 && order->grace)
+	if (r >= 0 && order->has_grace)
 		r = bus_append_option_u64(message, "grace", order->grace);
 	if (r >= 0 && order->lifetime)
 		r = bus_append_option_u64(message, "lifetime", order->lifetime);
@@ -82,19 +84,15 @@ ExitCode grant_add(sd_bus *bus, const GrantOrder *order, Record *record)
 /* The durations that options name: those that are not given stay 0. */
 static int read_durations(const Options *options, GrantOrder *order)
 {
-	const struct {
-		OptionId id;
-		uint64_t *seconds;
-	} rows[] = {{OPTION_IDLE, &order->idle},
-		    {OPTION_GRACE, &order->grace},
-		    {OPTION_LIFETIME, &order->lifetime}};
+	const char *idle = options->values[OPTION_IDLE];
+	const char *grace = options->values[OPTION_GRACE];
+	const char *lifetime = options->values[OPTION_LIFETIME];
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const char *text = options->values[rows[i].id];
-
-		if (text && options_duration(options_name(rows[i].id), text, rows[i].seconds) < 0)
-			return -EINVAL;
-	}
+	order->has_grace = grace;
+	if ((idle && options_duration("--idle", idle, &order->idle) < 0) ||
+	    (grace && options_duration_or_none("--grace", grace, &order->grace) < 0) ||
+	    (lifetime && options_duration("--lifetime", lifetime, &order->lifetime) < 0))
+		return -EINVAL;
 	return 0;
 }
 
@@ -111,6 +109,10 @@ static int split_zone(const char *text, char **ret_address, const char **interfa
 
 		if (*interface && strcmp(*interface, name) != 0) {
 			report_error("two interfaces: %s and %s", name, *interface);
+			return -EINVAL;
+		}
+		if (!*name) {
+			report_error("'%s' lacks the interface behind its %%", text);
 			return -EINVAL;
 		}
 		*interface = name;
@@ -146,8 +148,11 @@ ExitCode verb_grant(const Options *options)
 	ports_text = ports.count ? text_ports(&ports) : strdup("every protected port");
 	if (!ports_text)
 		return bus_filled(-ENOMEM);
-	return output_done(&options->output, &record, "Grant %s: %s may reach %s.",
-			   record_get_text(&record, "id"), source, ports_text) < 0
+	return output_done(&options->output, &record, "Grant %s: %s may reach %s%s.",
+			   record_get_text(&record, "id"), source, ports_text,
+			   order.permanent
+				   ? ""
+				   : ", at the longest until the next reload or restart") < 0
 		       ? EXIT_CODE_FAILED
 		       : EXIT_CODE_DONE;
 }
@@ -163,7 +168,7 @@ static ExitCode grant_path(const char *id, char **ret_path)
 			     id);
 		return EXIT_CODE_USAGE;
 	}
-	if (asprintf(ret_path, "%s/%s", SPALE_BUS_GRANT_PREFIX, id) < 0) {
+	if (asprintf(ret_path, "%s/%" PRIu64, SPALE_BUS_GRANT_PREFIX, number) < 0) {
 		*ret_path = NULL;
 		return bus_filled(-ENOMEM);
 	}
@@ -226,8 +231,17 @@ static int read_revocation(const Options *options, Revocation *revocation)
 		report_error("'revoke' takes an address, a client, --id or --all: one of them");
 		return -EINVAL;
 	}
+	if (revocation->client && client_check_name(revocation->client) < 0)
+		return -EINVAL;
 	if (!first)
 		return 0;
+	if (strchr(first, '%')) {
+		report_error(
+			"a grant at one interface is revoked by its number (--id), or with the "
+			"others of its address without the %%: 'spalectl list grants' shows "
+			"them");
+		return -EINVAL;
+	}
 	/* What can be a name and an address is an address; --client says otherwise. */
 	if (!strpbrk(first, ":/[") && strspn(first, "0123456789.") != strlen(first) &&
 	    name_is_valid(first)) {
@@ -300,7 +314,7 @@ ExitCode verb_revoke(const Options *options)
 	if (code != EXIT_CODE_DONE)
 		return code;
 	r = record_set_number(&record, "revoked", count);
-	if (r >= 0 && (count > 0 || options->output.json))
+	if (r >= 0 && (count > 0 || revocation.all || options->output.json))
 		r = output_done(&options->output, &record, "Revoked %u grant%s.", count,
 				count == 1 ? "" : "s");
 	if (r < 0)

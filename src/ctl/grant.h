@@ -5,10 +5,12 @@
 #include "ctl/bus.h"
 
 typedef struct GrantOrder {
-	const char *source;		/* address or prefix */
-	const PortList *ports;		/* empty: every protected port */
-	uint64_t idle, grace, lifetime; /* seconds; 0: the configuration's */
-	const char *interface;		/* of a link-local source; NULL: none */
+	const char *source;	 /* address or prefix */
+	const PortList *ports;	 /* empty: every protected port */
+	uint64_t idle, lifetime; /* seconds; 0: the configuration's */
+	uint64_t grace;		 /* the same, unless has_grace */
+	bool has_grace;
+	const char *interface; /* of a link-local source; NULL: none */
 	bool permanent;
 } GrantOrder;
 

@@ -76,6 +76,10 @@ static int from_value(const Value *value, json_object **ret)
 		*ret = NULL;
 		return 0;
 	case VALUE_TEXT:
+		if (!*value->text) {
+			*ret = NULL;
+			return 0;
+		}
 		object = json_object_new_string(value->text);
 		break;
 	case VALUE_NUMBER:

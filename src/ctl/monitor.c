@@ -17,6 +17,9 @@ typedef struct Argument {
 
 #define ARGUMENTS_MAX 5
 
+/* The last one, until it is subscribed to them anew. */
+#define SUBSCRIPTION_LOST "SubscriptionLost"
+
 /* Signals of the manager, what they say, and how that reads. */
 static const struct {
 	const char *name;
@@ -50,12 +53,14 @@ static const struct {
 	  {"port", VALUE_NUMBER},
 	  {"count", VALUE_NUMBER}}},
 	{"Reloaded", "reloaded", {{NULL, VALUE_NONE}}},
+	{SUBSCRIPTION_LOST, "events lost", {{NULL, VALUE_NONE}}},
 };
 
 typedef struct Monitor {
 	const Options *options;
 	ExitCode code;
 	bool done;
+	bool is_deaf; /* not subscribed, and there is somebody to ask */
 } Monitor;
 
 /* One event: a line for people, an object on a line for programs. */
@@ -128,6 +133,8 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret_
 		end(monitor, bus_filled(r));
 	else if (show(monitor->options, &record) < 0)
 		end(monitor, EXIT_CODE_FAILED);
+	if (strcmp(events[i].name, SUBSCRIPTION_LOST) == 0)
+		monitor->is_deaf = true;
 	return 0;
 }
 
@@ -146,9 +153,27 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
 	r = begin(monitor, *new_owner ? "spaled started" : "spaled ended", &record);
 	if (r < 0 || show(monitor->options, &record) < 0)
 		end(monitor, EXIT_CODE_FAILED);
-	else if (*new_owner)
-		monitor->code = EXIT_CODE_NOT_RUNNING; /* to be subscribed to */
+	monitor->is_deaf = *new_owner;
 	return 0;
+}
+
+/* Where spaled ends meanwhile, its next start is waited for. */
+static ExitCode subscribe(sd_bus *bus, Monitor *monitor)
+{
+	_cleanup_message_ sd_bus_message *message = NULL;
+	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	ExitCode code = bus_prepare(bus, SPALE_BUS_PATH, SPALE_BUS_MANAGER, "Subscribe", &message);
+	int r;
+
+	if (code != EXIT_CODE_DONE)
+		return code;
+	monitor->is_deaf = false;
+	r = sd_bus_call(bus, message, 0, &error, NULL);
+	if (r < 0 && (sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+		      sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+		      sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY)))
+		return EXIT_CODE_DONE;
+	return r < 0 ? bus_report(&error, r) : EXIT_CODE_DONE;
 }
 
 static ExitCode listen_to(sd_bus *bus, Monitor *monitor)
@@ -184,11 +209,10 @@ ExitCode verb_monitor(const Options *options)
 	while (!monitor.done) {
 		int r = sd_bus_process(bus, NULL);
 
-		if (r == 0 && monitor.code == EXIT_CODE_NOT_RUNNING) {
-			monitor.code = bus_call(bus, SPALE_BUS_PATH, SPALE_BUS_MANAGER, "Subscribe",
-						NULL, NULL);
-			if (monitor.code != EXIT_CODE_DONE)
-				return monitor.code;
+		if (r == 0 && monitor.is_deaf) {
+			code = subscribe(bus, &monitor);
+			if (code != EXIT_CODE_DONE)
+				return code;
 			continue;
 		}
 		if (r == 0)

@@ -32,7 +32,7 @@ static const struct {
 	[OPTION_HELP] = {"help", NULL, "show this text, or that of a verb"},
 	[OPTION_VERSION] = {"version", NULL, "show the version"},
 	[OPTION_IDLE] = {"idle", "TIME", "ends after this time without a packet"},
-	[OPTION_GRACE] = {"grace", "TIME", "then lets connections that exist go on"},
+	[OPTION_GRACE] = {"grace", "TIME", "then new conversations revive it for this time"},
 	[OPTION_LIFETIME] = {"lifetime", "TIME", "ends after this time in any case"},
 	[OPTION_PERMANENT] = {"permanent", NULL, "keep it over reloads and restarts"},
 	[OPTION_INTERFACE] = {"interface", "NAME", "the interface"},
@@ -161,8 +161,9 @@ static int check_arguments(const Options *options)
 		return -EINVAL;
 	}
 	if (options->count > verb->max) {
-		report_error("unexpected argument '%s': spalectl %s %s",
-			     options->arguments[verb->max], verb->name, verb->arguments);
+		report_error("unexpected argument '%s': spalectl %s%s%s",
+			     options->arguments[verb->max], verb->name, verb->arguments ? " " : "",
+			     verb->arguments ?: "");
 		return -EINVAL;
 	}
 	return 0;
@@ -285,6 +286,16 @@ int options_duration(const char *what, const char *text, uint64_t *ret_seconds)
 	return 0;
 }
 
+int options_duration_or_none(const char *what, const char *text, uint64_t *ret_seconds)
+{
+	uint64_t ns;
+
+	if (parse_duration(text, &ns) < 0 || ns > 0)
+		return options_duration(what, text, ret_seconds);
+	*ret_seconds = 0;
+	return 0;
+}
+
 int options_timestamp(const char *what, const char *text, uint64_t *ret_real_usec)
 {
 	if (parse_timestamp(text, ret_real_usec) < 0)
@@ -312,6 +323,14 @@ int options_ports(const char *what, const char *text, PortList *ports)
 			return refuse(what, item, "ports such as 22, 22/tcp or 8000-8010/udp");
 	}
 	return 0;
+}
+
+int options_some_ports(const char *what, const char *text, PortList *ports)
+{
+	/* An empty list would be every port: not what an empty variable of a script stands for. */
+	if (text[strspn(text, ", \t")] == '\0')
+		return refuse(what, text, "ports such as 22, 22/tcp or 8000-8010/udp");
+	return options_ports(what, text, ports);
 }
 
 int options_prefix(const char *what, const char *text, char **ret_prefix)

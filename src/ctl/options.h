@@ -99,8 +99,12 @@ const char *options_name(OptionId id);
  * ("--idle"). Durations are in whole seconds; UINT64_MAX is infinity.
  */
 int options_duration(const char *what, const char *text, uint64_t *ret_seconds);
+/* The same, but 0 is one too. */
+int options_duration_or_none(const char *what, const char *text, uint64_t *ret_seconds);
 int options_timestamp(const char *what, const char *text, uint64_t *ret_real_usec);
 /* "22/tcp", "53,80 8000-8010/udp": adds to PORTS. */
 int options_ports(const char *what, const char *text, PortList *ports);
+/* The same, but there has to be one. */
+int options_some_ports(const char *what, const char *text, PortList *ports);
 /* An address or prefix, perhaps in brackets, in its usual form: the caller frees it. */
 int options_prefix(const char *what, const char *text, char **ret_prefix);

@@ -19,10 +19,14 @@
 /* Rows and columns of the terminal that standard output is; 0 where it is none. */
 static struct winsize terminal_size(void)
 {
+	const char *columns = getenv("COLUMNS");
 	struct winsize size = {0};
+	uint32_t width;
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return (struct winsize){0};
+	if (columns && parse_u32(columns, 1, UINT16_MAX, &width) == 0)
+		size.ws_col = (unsigned short)width;
 	return size;
 }
 

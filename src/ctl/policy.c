@@ -82,7 +82,7 @@ ExitCode verb_protect(const Options *options)
 	int r;
 
 	for (size_t i = 0; i < options->count; i++) {
-		if (options_ports("port", options->arguments[i], &ports) < 0)
+		if (options_some_ports("port", options->arguments[i], &ports) < 0)
 			return EXIT_CODE_USAGE;
 	}
 	code = bus_open(options->ask, &bus);

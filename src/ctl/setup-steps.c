@@ -146,20 +146,23 @@ ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool se
 	bool replace = plan->force || settled;
 	int r;
 
-	if (!ports || asprintf(&text,
-			       "# Made by 'spalectl setup': spale.conf(5) describes every key.\n"
-			       "[Protect]\n"
-			       "Interfaces=%s\n"
-			       "Ports=%s\n"
-			       "%s"
-			       "\n"
-			       "[Knock]\n"
-			       "Ports=%u\n",
-			       plan->interface, ports,
-			       log_only ? "# Counts what would be dropped, and drops nothing.\n"
-					  "LogOnly=yes\n"
-					: "",
-			       plan->knock_port) < 0) {
+	if (!ports ||
+	    asprintf(&text,
+		     "# Made by 'spalectl setup': spale.conf(5) describes every key.\n"
+		     "[Protect]\n"
+		     "Interfaces=%s\n"
+		     "Ports=%s\n"
+		     "%s"
+		     "\n"
+		     "[Knock]\n"
+		     "Ports=%u\n",
+		     plan->interface, ports,
+		     log_only ? "# Counts what would be dropped, and drops nothing, until "
+				"'spalectl confirm' or\n"
+				"# 'spalectl log-only off --permanent' says otherwise.\n"
+				"LogOnly=yes\n"
+			      : "",
+		     plan->knock_port) < 0) {
 		text = NULL;
 		return bus_filled(-ENOMEM);
 	}

@@ -177,11 +177,17 @@ static int choose_mode(const Options *options, bool ask, SetupPlan *plan)
 static int confirm_plan(const SetupPlan *plan)
 {
 	_cleanup_free_ char *ports = text_ports(&plan->ports);
+	char duration[TEXT_TIME_MAX] = "";
 	int r;
 
+	if (plan->mode == SETUP_TRIAL)
+		text_duration(plan->trial_seconds, duration);
 	fprintf(stderr,
-		"\nThis closes port %s of %s to everybody who did not knock at UDP port %u.\n",
-		ports ? ports : "?", plan->interface, plan->knock_port);
+		"\nThis closes port %s of %s to everybody who did not knock at UDP port "
+		"%u%s%s%s.\n",
+		ports ? ports : "?", plan->interface, plan->knock_port,
+		plan->mode == SETUP_TRIAL ? ", for a trial of " : "", duration,
+		plan->mode == SETUP_LOG_ONLY ? "; not yet: at first it only counts" : "");
 	if (plan->address)
 		fprintf(stderr, "%s, where you come from, needs no knock for 24 hours.\n",
 			plan->address);
@@ -279,6 +285,14 @@ static ExitCode check(const Options *options, bool ask, SetupPlan *plan)
 		report_error("without a terminal to ask on, 'setup' needs --yes");
 		return EXIT_CODE_USAGE;
 	}
+	if (options_has(options, OPTION_LOG_ONLY) && options_has(options, OPTION_TRIAL)) {
+		report_error("--trial enforces, and --log-only does not: one of them");
+		return EXIT_CODE_USAGE;
+	}
+	if (options_has(options, OPTION_NO_GRANT) && options_has(options, OPTION_ADDRESS)) {
+		report_error("--address gets a grant, and --no-grant gives none: one of them");
+		return EXIT_CODE_USAGE;
+	}
 	plan->force = options_has(options, OPTION_FORCE);
 	if (!setup_is_configured() || plan->force)
 		return EXIT_CODE_DONE;
@@ -309,6 +323,7 @@ ExitCode verb_setup(const Options *options)
 	};
 	Origin origin = {0};
 	ExitCode code;
+	int r;
 
 	code = check(options, ask, &plan);
 	if (code != EXIT_CODE_DONE)
@@ -318,8 +333,13 @@ ExitCode verb_setup(const Options *options)
 		report_warning("where you come from cannot be found out: at the machine itself "
 			       "that does not matter, otherwise give --address");
 	propose(items, &origin);
-	if (fill_plan(options, ask, items, &plan) < 0 || choose_mode(options, ask, &plan) < 0)
-		return EXIT_CODE_USAGE;
+	r = fill_plan(options, ask, items, &plan);
+	if (r >= 0)
+		r = choose_mode(options, ask, &plan);
+	if (r == -ECANCELED)
+		report_error("nothing was done");
+	if (r < 0)
+		return r == -ECANCELED ? EXIT_CODE_FAILED : EXIT_CODE_USAGE;
 	/* The zone belongs to the address that was found, and to no other one. */
 	if (plan.address && *origin.zone && strcmp(plan.address, origin.client) == 0)
 		plan.zone = origin.zone;

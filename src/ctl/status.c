@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ctl/bus.h"
@@ -24,7 +25,7 @@ static const Column status_columns[] = {
 	{"Grace, by default", "default_grace", 0},
 	{"Longest lifetime", "max_lifetime", 0},
 	{"Nftables", "nftables_state", COLUMN_GOOD_BAD},
-	{"Problem", "problem", 0},
+	{"Problem", "problems", 0},
 };
 
 /* Names of the interfaces instead of their objects. */
@@ -49,12 +50,59 @@ static int name_interfaces(Record *record)
 	return record_set(record, "interfaces", names);
 }
 
+/* Interfaces that spaled has no program at, in sentences. */
+static int add_unprotected(const RecordList *interfaces, Value *problems)
+{
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const char *name = record_get_text(interfaces->records[i], "name");
+		const char *state = record_get_text(interfaces->records[i], "state");
+		const char *why = record_get_text(interfaces->records[i], "problem");
+		_cleanup_free_ char *text = NULL;
+		int r;
+
+		if (strcmp(state, "attached") == 0)
+			continue;
+		if (strcmp(state, "missing") == 0)
+			r = asprintf(&text, "there is no interface %s (yet)", name);
+		else
+			r = asprintf(&text, "%s is not protected: %s", name, *why ? why : state);
+		if (r < 0) {
+			text = NULL;
+			return -ENOMEM;
+		}
+		r = value_add_item(problems, text, 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_problems(Record *record, const RecordList *interfaces)
+{
+	const Value *outdated = record_get(record, "reload_failed");
+	_cleanup_value_ Value problems = {.kind = VALUE_LIST};
+	int r = 0;
+
+	if (outdated->kind == VALUE_BOOL && outdated->boolean)
+		r = value_add_item(
+			&problems,
+			"the configuration's files are unusable, and what they said before "
+			"is in force: 'journalctl -u spaled' says why",
+			0);
+	if (r >= 0)
+		r = add_unprotected(interfaces, &problems);
+	if (r < 0)
+		return r;
+	r = record_set(record, "problems", problems);
+	problems = (Value){0};
+	return r;
+}
+
 /* What follows from several properties. */
 static int add_conclusions(Record *record)
 {
 	const Value *log_only = record_get(record, "log_only");
 	const Value *trial = record_get(record, "trial_until");
-	const Value *failed = record_get(record, "reload_failed");
 	const char *state = log_only->kind == VALUE_BOOL && log_only->boolean ? "log-only"
 			    : trial->kind == VALUE_TIME && trial->number      ? "trial"
 									      : "enforcing";
@@ -63,10 +111,25 @@ static int add_conclusions(Record *record)
 
 	if (r >= 0)
 		r = record_set_number(record, "knocks_refused_count", refused);
-	if (r >= 0 && failed->kind == VALUE_BOOL && failed->boolean)
-		r = record_set_text(record, "problem",
-				    "the last reload failed: 'journalctl -u spaled' says why");
 	return r < 0 ? r : name_interfaces(record);
+}
+
+/* One text of all problems. */
+static int join_problems(Record *record)
+{
+	const Value *problems = record_get(record, "problems");
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *f;
+
+	if (problems->kind != VALUE_LIST)
+		return 0;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	for (size_t i = 0; i < problems->list.count; i++)
+		fprintf(f, "%s%s", i ? "; " : "", problems->list.items[i].text);
+	return fclose(f) == 0 ? record_set_text(record, "problems", text) : -ENOMEM;
 }
 
 /* What is zero or empty most of the time is not worth a line; what a word means is. */
@@ -78,7 +141,7 @@ static int explain(Record *record)
 		{"log-only", "log-only: counts what it would drop, and drops nothing"},
 		{"trial", "trial: enforces until it ends, or 'spalectl confirm' is called"},
 	};
-	static const char *const fields[] = {"uncovered_interfaces", "trial_until"};
+	static const char *const fields[] = {"uncovered_interfaces", "trial_until", "problems"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 		const Value *value = record_get(record, fields[i]);
@@ -91,14 +154,19 @@ static int explain(Record *record)
 			return r;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		int r = 0;
+
 		if (strcmp(record_get_text(record, "state"), states[i].state) == 0)
-			return record_set_text(record, "state", states[i].means);
+			r = record_set_text(record, "state", states[i].means);
+		if (r < 0)
+			return r;
 	}
-	return 0;
+	return join_problems(record);
 }
 
 ExitCode verb_status(const Options *options)
 {
+	_cleanup_record_list_ RecordList interfaces = {0};
 	_cleanup_bus_ sd_bus *bus = NULL;
 	_cleanup_record_ Record record = {0};
 	ExitCode code;
@@ -107,9 +175,13 @@ ExitCode verb_status(const Options *options)
 	code = bus_open(options->ask, &bus);
 	if (code == EXIT_CODE_DONE)
 		code = objects_manager(bus, &record);
+	if (code == EXIT_CODE_DONE)
+		code = objects_interfaces(bus, &interfaces);
 	if (code != EXIT_CODE_DONE)
 		return code;
-	r = add_conclusions(&record);
+	r = add_problems(&record, &interfaces);
+	if (r >= 0)
+		r = add_conclusions(&record);
 	if (r >= 0 && !options->output.json)
 		r = explain(&record);
 	if (r < 0)

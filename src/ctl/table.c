@@ -106,10 +106,10 @@ static const char *colour_of(const TableStyle *style, const char *text, ColumnFl
 	static const struct {
 		const char *text, *colour;
 	} colours[] = {
-		{"active", COLOUR_GOOD},      {"attached", COLOUR_GOOD}, {"enforcing", COLOUR_GOOD},
-		{"grace", COLOUR_WARN},	      {"log-only", COLOUR_WARN}, {"waiting", COLOUR_WARN},
-		{"trial", COLOUR_WARN},	      {"failed", COLOUR_BAD},	 {"lost", COLOUR_BAD},
-		{"disconnected", COLOUR_BAD},
+		{"active", COLOUR_GOOD},  {"attached", COLOUR_GOOD}, {"enforcing", COLOUR_GOOD},
+		{"grace", COLOUR_WARN},	  {"log-only", COLOUR_WARN}, {"trial", COLOUR_WARN},
+		{"missing", COLOUR_WARN}, {"partial", COLOUR_WARN},  {"ok", COLOUR_GOOD},
+		{"failing", COLOUR_BAD},  {"lost", COLOUR_BAD},
 	};
 
 	if (!style->colour || !(flags & COLUMN_GOOD_BAD))

@@ -11,6 +11,7 @@ from machine import active, run, show, systemctl, wait_until
 
 GOOD = machine.STATE / "last-good.conf"
 LAST_GOOD = "the configuration is unusable, the last good one is in force"
+OUTDATED = "what they said before is in force"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,12 +56,14 @@ def test_last_good_at_a_boot(outside, alice, service):
     assert wait_until(lambda: LAST_GOOD in show("StatusText")), show("StatusText")
     assert outside.is_kept_from(services.TCP)
     assert outside.gets_in(alice)
+    assert wait_until(lambda: OUTDATED in run("spalectl", "status", check=False).stdout)
     assert systemctl("reload", "spaled", check=False).returncode != 0
     assert LAST_GOOD in show("StatusText")
 
     machine.write_configuration(extra="[Grant]\nIdle=61s\n")
     systemctl("reload", "spaled")
     assert wait_until(lambda: LAST_GOOD not in show("StatusText"))
+    assert OUTDATED not in run("spalectl", "status").stdout
     assert "\nIdle=61s\n" in GOOD.read_text()
 
 

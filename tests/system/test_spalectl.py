@@ -61,6 +61,10 @@ def test_wrong_usage():
     assert fails(2, "ports such as", "grant", "192.0.2.1", "ssh")
     assert fails(2, "--lifetime", "grant", "192.0.2.1", "--lifetime")
     assert fails(2, "does not belong to 'status'", "status", "--all")
+    assert fails(2, r"(?m)unexpected argument 'x': spalectl status$", "status", "x")
+    # What an empty variable of a script stands for is not every port.
+    assert fails(2, "ports such as", "grant", "192.0.2.1", "")
+    assert fails(2, "ports such as", "protect", " ,")
     assert fails(2, "wants more", "client", "add")
 
 
@@ -126,7 +130,7 @@ def test_grant_and_revoke(outside):
     assert outside.reaches(services.TCP, source=1)
     (row,) = as_json("list", "grants", "--source", "10.77.0.3")
     assert (row["id"], row["origin"]) == (granted["id"], "administrator")
-    spalectl("extend", granted["id"], "2h")
+    spalectl("extend", "0" + granted["id"], "2h")
     (longer,) = as_json("list", "grants", "--source", "10.77.0.3")
     assert longer["deadline"] > row["deadline"]
     assert re.search(rf"(?m)^ *{granted['id']}  10\.77\.0\.3 .* in 1h 59min",
@@ -161,6 +165,9 @@ def test_clients(outside, tmp_path):
     spalectl("client", "set", "bob", "--lifetime", "90", "--allowed-sources", "fd77::/64,10.0.0.0/8")
     bob = as_json("client", "show", "bob")
     assert (bob["lifetime"], bob["allowed_sources"]) == (90, ["fd77::/64", "10.0.0.0/8"])
+    spalectl("client", "set", "bob", "--grace", "0", "--require-source-match", "no")
+    bob = as_json("client", "show", "bob")
+    assert (bob["grace"], bob["require_source_match"]) == (0, "no")
     assert [c["name"] for c in as_json("list", "clients")] == ["alice", "bob"]
     spalectl("client", "remove", "bob")
     assert [c["name"] for c in as_json("list", "clients")] == ["alice"]
@@ -189,6 +196,22 @@ def test_policy(outside):
     assert any(row["reason"] == "denied" and row["count"] > 0 for row in as_json("counters"))
     (interface,) = as_json("list", "interfaces")
     assert (interface["name"], interface["state"]) == ("eth0", "attached")
+
+
+def test_status_says_what_is_wrong():
+    good = CONFIGURATION.read_text()
+    assert as_json("status")["problems"] == []
+    try:
+        CONFIGURATION.write_text(good.replace("Interfaces=eth0", "Interfaces=eth0 wan7"))
+        spalectl("reload")
+        assert "there is no interface wan7" in spalectl("status").stdout
+        CONFIGURATION.write_text("[Protect]\nPorts=nonsense\n")
+        assert fails(1, "stays in force", "reload")
+        assert len(as_json("status")["problems"]) == 2
+    finally:
+        CONFIGURATION.write_text(good)
+        spalectl("reload")
+    assert as_json("status")["problems"] == []
 
 
 class Monitor:

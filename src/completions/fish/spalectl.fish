@@ -28,7 +28,7 @@ complete -c spalectl -n '__fish_seen_subcommand_from list revoke setup' -l clien
 complete -c spalectl -n '__fish_seen_subcommand_from list' -l source -x -d 'those of this address or prefix'
 complete -c spalectl -n '__fish_seen_subcommand_from list' -l origin -x -a 'knock administrator always' -d 'those made by knock or administrator, or always'
 complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l idle -x -d 'ends after this time without a packet'
-complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l grace -x -d 'then lets connections that exist go on'
+complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l grace -x -d 'then new conversations revive it for this time'
 complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l lifetime -x -d 'ends after this time in any case'
 complete -c spalectl -n '__fish_seen_subcommand_from grant allow disallow protect log-only' -l permanent -d 'keep it over reloads and restarts'
 complete -c spalectl -n '__fish_seen_subcommand_from grant counters setup' -l interface -x -a '(ls /sys/class/net)' -d 'the interface'
