@@ -14,8 +14,11 @@
 
 #include "ctl/bus.h"
 #include "ctl/grant.h"
+#include "ctl/objects.h"
 #include "ctl/report.h"
+#include "keys/key-file.h"
 #include "keys/key-output.h"
+#include "keys/pem.h"
 #include "util/file.h"
 #include "util/parse.h"
 
@@ -23,6 +26,11 @@
 #define CLIENTS_DIRECTORY SPALE_CONFDIR "/clients"
 #define SERVER_KEY	  SPALE_CONFDIR "/server.key"
 #define SERVER_PUBLIC	  SPALE_CONFDIR "/server.key.pub"
+
+/* What was changed over D-Bus for good. */
+#define KEPT_POLICY  SPALE_STATEDIR "/policy.conf"
+#define KEPT_TRIAL   SPALE_STATEDIR "/trial.conf"
+#define KEPT_CLIENTS SPALE_STATEDIR "/clients"
 
 #define UNIT "spaled.service"
 
@@ -52,9 +60,15 @@ say(const SetupPlan *plan, const char *format, ...)
 	fflush(stdout);
 }
 
-bool setup_is_configured(void)
+const char *setup_find_configuration(void)
 {
-	return access(CONFIGURATION, F_OK) == 0;
+	static const char *const paths[] = {CONFIGURATION, KEPT_POLICY};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (access(paths[i], F_OK) == 0)
+			return paths[i];
+	}
+	return NULL;
 }
 
 static void report_sentence(const char *sentence)
@@ -177,6 +191,34 @@ ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool se
 	return EXIT_CODE_DONE;
 }
 
+static int forget(const char *path)
+{
+	if (unlink(path) == 0 || errno == ENOENT)
+		return 0;
+	report_error("%s cannot be removed: %s", path, strerror(errno));
+	return -errno;
+}
+
+ExitCode setup_forget_changes(const SetupPlan *plan)
+{
+	static const char *const suffixes[] = {".pem", ".conf", ".removed"};
+
+	if (!plan->force)
+		return EXIT_CODE_DONE;
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		_cleanup_free_ char *path = NULL;
+
+		if (asprintf(&path, "%s/%s%s", KEPT_CLIENTS, plan->client, suffixes[i]) < 0) {
+			path = NULL;
+			return bus_filled(-ENOMEM);
+		}
+		if (forget(path) < 0)
+			return EXIT_CODE_FAILED;
+	}
+	return forget(KEPT_POLICY) < 0 || forget(KEPT_TRIAL) < 0 ? EXIT_CODE_FAILED
+								 : EXIT_CODE_DONE;
+}
+
 /* Runs systemctl with two words, quietly. */
 static int systemctl(const char *verb, const char *unit)
 {
@@ -223,6 +265,48 @@ ExitCode setup_start_service(const SetupPlan *plan)
 	report_error("spaled runs, but is not on the bus: 'journalctl -u spaled' says why. It "
 		     "drops nothing");
 	return EXIT_CODE_NOT_RUNNING;
+}
+
+/* The public key of the client's file, as spaled shows it. */
+static int read_client_pem(const SetupPlan *plan, char pem[static PEM_TEXT_MAX])
+{
+	_cleanup_free_ char *path = NULL, *error = NULL;
+	PublicKey key;
+	int r;
+
+	if (asprintf(&path, "%s/%s.pem", CLIENTS_DIRECTORY, plan->client) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = key_file_read_public(AT_FDCWD, path, &key, &error);
+	return r < 0 ? r : pem_format_public(&key, pem);
+}
+
+ExitCode setup_check_client(const SetupPlan *plan)
+{
+	_cleanup_record_ Record record = {0};
+	_cleanup_bus_ sd_bus *bus = NULL;
+	const Value *enabled;
+	char pem[PEM_TEXT_MAX];
+	ExitCode code;
+	int r;
+
+	code = bus_open(false, &bus);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	r = read_client_pem(plan, pem);
+	if (r < 0)
+		return bus_filled(r);
+	code = objects_client(bus, plan->client, &record);
+	enabled = record_get(&record, "enabled");
+	if (code == EXIT_CODE_DONE && enabled->kind == VALUE_BOOL && enabled->boolean &&
+	    strcmp(record_get_text(&record, "public_key"), pem) == 0)
+		return EXIT_CODE_DONE;
+	report_error("spaled does not take the new key of %s ('journalctl -u spaled' says why; "
+		     "--force forgets what was said of this client before): so nothing is "
+		     "dropped, it stays in log-only mode",
+		     plan->client);
+	return EXIT_CODE_FAILED;
 }
 
 ExitCode setup_add_grant(const SetupPlan *plan)

@@ -36,8 +36,8 @@ typedef struct SetupPlan {
 void setup_plan_done(SetupPlan *plan);
 #define _cleanup_setup_plan_ _cleanup_(setup_plan_done)
 
-/* Whether there is a configuration already. */
-bool setup_is_configured(void);
+/* What there is of a configuration already: a file of it, or NULL. */
+const char *setup_find_configuration(void);
 
 /* The server's key, unless there is one, and the client's: all files or none. */
 ExitCode setup_write_keys(const SetupPlan *plan);
@@ -45,8 +45,17 @@ ExitCode setup_write_keys(const SetupPlan *plan);
 /* spale.conf, in log-only mode or not. Replaces what is there with PLAN's force, or SETTLED. */
 ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool settled);
 
+/*
+ * With PLAN's force: forgets what was changed for good over D-Bus and would count more than the new
+ * files: the policy, a trial, and what was said of the client.
+ */
+ExitCode setup_forget_changes(const SetupPlan *plan);
+
 /* Enables and starts the service, and waits until it answers on the bus. */
 ExitCode setup_start_service(const SetupPlan *plan);
+
+/* Whether spaled takes the client's knocks by the key that was written. */
+ExitCode setup_check_client(const SetupPlan *plan);
 
 /* A grant for a day, kept over restarts, for the plan's address if it has one. */
 ExitCode setup_add_grant(const SetupPlan *plan);

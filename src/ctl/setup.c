@@ -205,7 +205,11 @@ static ExitCode carry_out(const SetupPlan *plan)
 	if (code == EXIT_CODE_DONE)
 		code = setup_write_configuration(plan, true, false);
 	if (code == EXIT_CODE_DONE)
+		code = setup_forget_changes(plan);
+	if (code == EXIT_CODE_DONE)
 		code = setup_start_service(plan);
+	if (code == EXIT_CODE_DONE)
+		code = setup_check_client(plan);
 	if (code == EXIT_CODE_DONE)
 		code = setup_add_grant(plan);
 	return code == EXIT_CODE_DONE ? setup_enforce(plan) : code;
@@ -277,6 +281,8 @@ static ExitCode say_next(const Options *options, const SetupPlan *plan, const Or
 /* Whether it may begin at all. */
 static ExitCode check(const Options *options, bool ask, SetupPlan *plan)
 {
+	const char *configuration;
+
 	if (geteuid() != 0) {
 		report_error("only root can set spale up: sudo spalectl setup");
 		return EXIT_CODE_NOT_AUTHORISED;
@@ -294,13 +300,14 @@ static ExitCode check(const Options *options, bool ask, SetupPlan *plan)
 		return EXIT_CODE_USAGE;
 	}
 	plan->force = options_has(options, OPTION_FORCE);
-	if (!setup_is_configured() || plan->force)
+	configuration = setup_find_configuration();
+	if (!configuration || plan->force)
 		return EXIT_CODE_DONE;
 	if (ask && dialogue_agree("There is a configuration already. Replace it?", false) > 0) {
 		plan->force = true;
 		return EXIT_CODE_DONE;
 	}
-	report_error("%s/spale.conf exists: --force replaces it", SPALE_CONFDIR);
+	report_error("%s exists: --force replaces it", configuration);
 	return EXIT_CODE_FAILED;
 }
 

@@ -311,3 +311,19 @@ def test_lists_of_many_pages():
     assert as_json("revoke", "--all")["revoked"] >= 1025
     # So many end in several steps, between which knocks are judged.
     assert wait_until(lambda: as_json("list", "grants") == [], 10, 0.1)
+
+
+def test_setup_anew_forgets_what_was_changed(outside):
+    """Nothing of before closes a port too early, or keeps the new client out."""
+    spalectl("log-only", "off", "--permanent")
+    spalectl("protect", "9/tcp", "--permanent")
+    spalectl("client", "remove", "alice")
+    again = ("setup", "--yes", "--force", "--client", "alice", "--knock-port", services.KNOCK,
+             "--port", f"{services.TCP}/tcp")
+    spalectl(*again, "--log-only")
+    assert as_json("status")["state"] == "log-only"
+    assert [row["first"] for row in as_json("list", "ports")] == [services.TCP]
+    public = (machine.CONF / "clients" / "alice.pem").read_text()
+    assert as_json("client", "show", "alice")["public_key"] == public
+    spalectl(*again, "--no-grant")
+    assert outside.is_kept_from(services.TCP)
