@@ -236,10 +236,11 @@ static int systemctl(const char *verb, const char *unit)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPROTO;
 }
 
-/* Whether spaled has its name on the bus. */
+/* Whether spaled answers on the bus, where the name of one that has gone can last for a while. */
 static bool is_there(sd_bus *bus)
 {
-	return sd_bus_get_name_creds(bus, SPALE_BUS_NAME, 0, NULL) >= 0;
+	return sd_bus_call_method(bus, SPALE_BUS_NAME, SPALE_BUS_PATH, "org.freedesktop.DBus.Peer",
+				  "Ping", NULL, NULL, NULL) >= 0;
 }
 
 ExitCode setup_start_service(const SetupPlan *plan)

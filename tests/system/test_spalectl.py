@@ -11,6 +11,7 @@ import time
 
 import machine
 import pytest
+from gi.repository import Gio, GLib
 from lib import services
 from machine import active, main_pid, run, show, systemctl, wait_until
 from terminal import Terminal
@@ -243,15 +244,16 @@ class Monitor:
         self._process.wait()
 
 
+def is_heard(monitor):
+    """Nothing says that it listens but the first event."""
+    spalectl("grant", "10.77.0.9")
+    spalectl("revoke", "10.77.0.9")
+    return monitor.has("grant removed", 1, address="10.77.0.9")
+
+
 def test_monitor(outside, tmp_path):
     with Monitor(tmp_path / "events") as monitor:
-        # Nothing says that it listens but the first event.
-        def is_heard():
-            spalectl("grant", "10.77.0.9")
-            spalectl("revoke", "10.77.0.9")
-            return monitor.has("grant removed", 1, address="10.77.0.9")
-
-        assert wait_until(is_heard, 20)
+        assert wait_until(lambda: is_heard(monitor), 20)
         # After a revocation a client has to wait for the next step of time: a new one need not.
         spalectl("client", "add", "dora", cwd=tmp_path)
         outside.knock(tmp_path / "dora.key", "ipv6")
@@ -311,6 +313,38 @@ def test_lists_of_many_pages():
     assert as_json("revoke", "--all")["revoked"] >= 1025
     # So many end in several steps, between which knocks are judged.
     assert wait_until(lambda: as_json("list", "grants") == [], 10, 0.1)
+
+
+def test_monitor_goes_on_after_events_are_lost(tmp_path):
+    """More happens than the daemon keeps for a bus that hangs."""
+    address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM)
+    flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+             | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION)
+    others = [Gio.DBusConnection.new_for_address_sync(address, flags) for _ in range(28)]
+
+    def call(bus, member, arguments=None):
+        bus.call_sync("org.spale1", "/org/spale1", "org.spale1.Manager", member, arguments, None,
+                      Gio.DBusCallFlags.NONE, -1)
+
+    for i in range(1000):
+        call(others[0], "AddGrant", GLib.Variant(
+            "(sa(sqq)a{sv})", (f"10.98.{i // 250}.{i % 250}", [], {})))
+    for each in others:
+        call(each, "Subscribe")
+    daemons, said = (main_pid(), int(show("MainPID", "dbus"))), machine.Said()
+    with Monitor(tmp_path / "events") as monitor:
+        assert wait_until(lambda: is_heard(monitor), 20)
+        os.kill(daemons[1], signal.SIGSTOP)
+        try:
+            os.kill(daemons[0], signal.SIGHUP)  # at which all these grants end
+            assert "subscriptions end" in said
+        finally:
+            os.kill(daemons[1], signal.SIGCONT)
+        assert monitor.has("events lost")
+        spalectl("grant", "10.97.0.2")
+        assert monitor.has("grant added", address="10.97.0.2")
+    for each in others:
+        each.close_sync()
 
 
 def test_setup_anew_forgets_what_was_changed(outside):
