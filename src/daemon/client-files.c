@@ -381,7 +381,8 @@ static int read_text(const Scan *scan, ClientRecord *candidate, const char *path
 	if (r == -ENOMEM || r == 0 || r == -ENOENT)
 		return r;
 	if (!candidate->is_unusable)
-		refuse(scan, candidate->name, path, "cannot be read: %s", strerror(-r));
+		refuse(scan, candidate->name, path, "cannot be read: %s",
+		       r == -EINVAL ? "it is no regular file" : strerror(-r));
 	candidate->is_unusable = true;
 	return -EACCES;
 }

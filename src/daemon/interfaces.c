@@ -216,6 +216,8 @@ static void rename_item(Interfaces *self, Interface *item, const EnforcerInterfa
 			 item->name);
 		if (is_wanted(config, interface))
 			tell(self, JOURNAL_INTERFACE_ATTACHED, interface->name, detail);
+		else
+			item->state = INTERFACE_FAILING; /* that it is lost was said */
 	}
 	memcpy(item->name, interface->name, sizeof(item->name));
 }
@@ -401,6 +403,8 @@ static void settle(Interfaces *self, const Config *config, const Present *presen
 		if (interface ? is_wanted(config, interface)
 			      : is_named(config, item->name) && !by_name(present, item->name))
 			continue;
+		if (item->state == INTERFACE_ATTACHED)
+			tell(self, JOURNAL_INTERFACE_LOST, item->name, "it is not covered now");
 		if (interface && interface->is_attached)
 			detach(self, item);
 		else

@@ -57,16 +57,40 @@ static bool is_journal_stream(void)
 	return strcmp(stream, here) == 0;
 }
 
-/* TEXT with nothing in it that could end the line, or the quotes around it. */
+/* How many bytes of P, which is not ASCII, are a character in UTF-8; 0: none is. */
+static size_t character_size(const unsigned char *p)
+{
+	size_t size = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+
+	if (*p < 0xc2 || *p > 0xf4)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Written longer than it has to be; half of a pair of UTF-16; beyond the last one. */
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90) ||
+	    (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90))
+		return 0;
+	return size;
+}
+
+/*
+ * TEXT with nothing in it that could end the line, or the quotes around it, or that journalctl does
+ * not show.
+ */
 static void put_escaped(FILE *f, const char *text, bool quoted)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (quoted && (*p == '"' || *p == '\\'))
+		size_t size = *p < 0x80 ? 1 : character_size(p);
+
+		if (quoted && (*p == '"' || *p == '\\')) {
 			fprintf(f, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
+		} else if (size == 0 || *p < 0x20 || *p == 0x7f) {
 			fprintf(f, "\\x%02x", *p);
-		else
-			putc(*p, f);
+		} else {
+			fwrite(p, 1, size, f);
+			p += size - 1;
+		}
 	}
 }
 
@@ -220,17 +244,19 @@ void journal_event(JournalEvent event, const JournalFields *fields)
 
 	if (!line_begin(&line))
 		return;
-	fprintf(line.f, "%s:", events[event].text);
+	fputs(events[event].text, line.f);
 	for (size_t i = 0; i < ARRAY_SIZE(known_fields); i++) {
 		const char *value = field_value(fields, i);
 
 		if (!value || !known_fields[i].key)
 			continue;
+		if (!any)
+			putc(':', line.f);
 		put_field(line.f, known_fields[i].key, value, known_fields[i].always_quoted);
 		any = true;
 	}
 	if (fields->detail && fields->detail[0] != '\0') {
-		fputs(any ? " (" : " ", line.f);
+		fputs(any ? " (" : ": ", line.f);
 		put_escaped(line.f, fields->detail, false);
 		if (any)
 			putc(')', line.f);

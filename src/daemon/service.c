@@ -316,11 +316,12 @@ static int make_manager(Service *service, Setup *setup)
 		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
 		return r;
 	}
+	service->status.last_good = setup->is_good;
+	service->status.no_keys = setup->keys.count == 0;
 	r = manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys, TAKE_PTR(setup->clients),
 			service->state, &clock_system, &service->manager);
 	if (r < 0)
 		return r;
-	service->status.last_good = setup->is_good;
 	if (setup->is_good)
 		manager_set_outdated(service->manager);
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);

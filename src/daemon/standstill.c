@@ -68,6 +68,16 @@ int standstill(const char *why, const Options *options, Setup *ret_setup)
 	}
 }
 
+/* What is wrong besides with SETUP, which holds the last good configuration; or NULL. */
+static const char *why_no_knocks(const Setup *setup)
+{
+	if (setup->keys.count == 0)
+		return "no knock can be taken, for no server key can be read";
+	return client_set_count(setup->clients) == 0
+		       ? "no knock can be taken, for there is no client that can be read"
+		       : NULL;
+}
+
 int standstill_load(const Options *options, const FdStore *store, Setup *ret_setup)
 {
 	int r = setup_load(options, false, ret_setup), error = r;
@@ -76,7 +86,8 @@ int standstill_load(const Options *options, const FdStore *store, Setup *ret_set
 		return r;
 	r = setup_load_good(options, fd_store_has_heritage(store), ret_setup);
 	if (r == 0)
-		journal_event(JOURNAL_LAST_GOOD, &(JournalFields){0});
+		journal_event(JOURNAL_LAST_GOOD,
+			      &(JournalFields){.detail = why_no_knocks(ret_setup)});
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	if (!fd_store_has_heritage(store))

@@ -16,12 +16,17 @@ static Status look_around(const Status *status, const Manager *manager)
 	return (Status){
 		.reload_failed = status->reload_failed,
 		.last_good = status->last_good,
+		.no_keys = status->no_keys,
 		.grants = grant_table_count(manager_grants(manager)),
 		.accepted = manager_accepted(manager),
 		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
 		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
 		.told_failed = status->reload_failed,
 		.told_good = status->last_good,
+		.told_log_only = manager_config(manager)->log_only,
+		.told_no_knocks =
+			status->last_good &&
+			(status->no_keys || client_set_count(manager_clients(manager)) == 0),
 		.trial_until_usec = manager_trial_is_over(manager)
 					    ? UINT64_MAX
 					    : manager_trial_until_real_usec(manager),
@@ -38,6 +43,8 @@ void status_tell(Status *status, const Manager *manager)
 	if (now.grants == status->grants && now.accepted == status->accepted &&
 	    now.missing == status->missing && now.failing == status->failing &&
 	    now.told_failed == status->told_failed && now.told_good == status->told_good &&
+	    now.told_log_only == status->told_log_only &&
+	    now.told_no_knocks == status->told_no_knocks &&
 	    now.trial_until_usec == status->trial_until_usec)
 		return;
 	*status = now;
@@ -54,6 +61,9 @@ void status_tell(Status *status, const Manager *manager)
 	else if (now.trial_until_usec > 0)
 		snprintf(trial, sizeof(trial), "; trial until %s",
 			 journal_format_time(now.trial_until_usec, time));
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s", now.grants,
-		   now.accepted, missing, failing, trial, wrong);
+	else if (now.told_log_only)
+		snprintf(trial, sizeof(trial), "; log-only: nothing is dropped");
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s%s", now.grants,
+		   now.accepted, missing, failing, trial, wrong,
+		   now.told_no_knocks ? ", and no knock can be taken" : "");
 }

@@ -92,6 +92,27 @@ static void test_escapes(void **data)
 				   "one\\x0atwo\n");
 }
 
+/* What is no UTF-8, as names of files may be, would hide the line from who reads the journal. */
+static void test_no_utf8(void **data)
+{
+	(void)data;
+	begin();
+	journal_line(LOG_LEVEL_ERROR, "%s", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91 \xff \xc3");
+	journal_line(LOG_LEVEL_ERROR, "%s", "\xc0\x80 \xe0\x80\x80 \xed\xa0\x80 \xe2\x82");
+	journal_line(LOG_LEVEL_ERROR, "%s", "\xf0\x80\x80\x80 \xf4\x90\x80\x80 \x80");
+	assert_string_equal(end(), "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91 \\xff \\xc3\n"
+				   "\\xc0\\x80 \\xe0\\x80\\x80 \\xed\\xa0\\x80 \\xe2\\x82\n"
+				   "\\xf0\\x80\\x80\\x80 \\xf4\\x90\\x80\\x80 \\x80\n");
+}
+
+static void test_event_without_fields(void **data)
+{
+	(void)data;
+	begin();
+	journal_event(JOURNAL_RELOADED, &(JournalFields){0});
+	assert_string_equal(end(), "reloaded\n");
+}
+
 static void test_levels(void **data)
 {
 	(void)data;
@@ -291,9 +312,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_event), TEST(test_escapes),  TEST(test_levels),
-		TEST(test_entry), TEST(test_priority), TEST(test_diagnostics),
-		TEST(test_time),  TEST(test_limit),    TEST(test_denied),
+		TEST(test_event),    TEST(test_escapes),
+		TEST(test_no_utf8),  TEST(test_event_without_fields),
+		TEST(test_levels),   TEST(test_entry),
+		TEST(test_priority), TEST(test_diagnostics),
+		TEST(test_time),     TEST(test_limit),
+		TEST(test_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
