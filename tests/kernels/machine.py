@@ -52,6 +52,7 @@ export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t bpf -o mode=0700 bpf /sys/fs/bpf
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p "/lib/modules/$(uname -r)"
 mount --bind "$modules" "/lib/modules/$(uname -r)"
 # What the suites use, and nothing loads by itself.
@@ -147,10 +148,10 @@ def run(kernel, command, environment, directories, log, timeout):
     output goes to LOG. Returns its status; 124: it took longer than TIMEOUT seconds; 125: the
     machine failed, and LOG holds what it said.
     """
-    initramfs = kernel.root / "initramfs"
-    _make_initramfs(kernel, initramfs)
     with tempfile.TemporaryDirectory(prefix="machine-") as share:
         share = pathlib.Path(share)
+        initramfs = share / "initramfs"
+        _make_initramfs(kernel, initramfs)
         (share / "directories").write_text("".join(f"{path}\n" for path in (*directories, kernel.root)))
         (share / "environment").write_text("".join(
             f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) +

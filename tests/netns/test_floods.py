@@ -72,13 +72,17 @@ def test_noise_does_not_reach_the_daemon(daemon, lab, family):
     """Nobody's key is in front: no wake-up, nothing counted as a knock, and a knock works."""
     daemon.start()
     frames = frames_of(lab, family, forged(b"", DATAGRAMS))
+    # What a knock costs here, alone: where processors are emulated, more than the usual bound.
+    before = daemon.cpu_seconds()
+    daemon.knock("bob", family=family, source=1)
+    bound = max(0.03, 3 * (daemon.cpu_seconds() - before))
     mark = daemon.mark()
     spent = daemon.cpu_seconds()
     with Flood(lab, frames):
         daemon.knock(family=family)
         assert tcp_open(lab.client, family, services.TCP)
-    assert knocks_seen(daemon) == 1
-    assert daemon.cpu_seconds() - spent <= 0.03
+    assert knocks_seen(daemon) == 2
+    assert daemon.cpu_seconds() - spent <= bound
     assert "refused" not in daemon.log(mark)
 
 
