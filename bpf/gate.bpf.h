@@ -114,6 +114,19 @@ static __always_inline __u32 gate_grant(Context *ctx, const struct flow *flow,
 	return SPALE_REASON_ENDED;
 }
 
+/*
+ * Counts a packet that GRANT let through, where there was room for a counter of its own. No atomic
+ * add: see report().
+ */
+static __always_inline void gate_count(Context *ctx, const struct spale_grant *grant)
+{
+	__u32 counter = grant->counter;
+	__u64 *packets = bpf_map_lookup_elem(&grant_packets, &counter);
+
+	if (packets)
+		*packets += ctx_segments(ctx);
+}
+
 /* Is the source in the list of its family? Asked last: a trie is dear, and usually empty. */
 static __always_inline bool gate_allows(const struct spale_settings *policy,
 					const struct flow *flow)
@@ -149,8 +162,10 @@ static __always_inline __u32 gate_protect(Context *ctx, const struct spale_setti
 		if (!grant)
 			continue;
 		verdict = gate_grant(ctx, flow, grant);
-		if (verdict != SPALE_REASON_ENDED)
+		if (verdict != SPALE_REASON_ENDED) {
+			gate_count(ctx, grant);
 			return verdict;
+		}
 		answer = SPALE_REASON_ENDED;
 	}
 

@@ -72,6 +72,18 @@ struct {
 	__type(value, struct spale_grant);
 } grants SEC(".maps");
 
+/*
+ * Packet path adds, daemon reads, and clears what a new grant counts in. Not in the grants: for
+ * each packet that would write to a line that all CPUs read.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__uint(max_entries, SPALE_GRANT_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} grant_packets SEC(".maps");
+
 /* Daemon writes, packet path reads. The value says only that the prefix is there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

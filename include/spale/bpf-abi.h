@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define SPALE_ABI 4u
+#define SPALE_ABI 5u
 
 /* A duration or a point in time that never comes. */
 #define SPALE_NEVER_NS (~0ULL)
@@ -131,9 +131,20 @@ struct spale_grant {
 	__u64 idle_ns;	    /* SPALE_NEVER_NS: never idle */
 	__u64 grace_ns;	    /* SPALE_NEVER_NS: grace without end */
 	__u64 deadline_mono_ns;
+	__u32 counter; /* the element of map "grant_packets" that it counts in; from there on: none
+			*/
+	__u32 zero;
 };
 
 #define SPALE_GRANTS_MAX 262144
+
+/*
+ * Map "grant_packets": per CPU, packets that a grant let through (__u64). Memory is taken for all
+ * of them at once, on each CPU that the machine may have, so there are fewer than grants: 128 KiB a
+ * CPU.
+ */
+#define SPALE_GRANT_COUNTERS 16384
+#define SPALE_NO_COUNTER     (~0U)
 
 /* last_mono_ns is written at most once in this time, not for each packet. */
 #define SPALE_LAST_STEP_NS 62500000ULL
@@ -397,7 +408,7 @@ _Static_assert(sizeof(struct spale_ports) == SPALE_PORT_SETS * 8192, "spale_port
 _Static_assert(sizeof(struct spale_mask) == 24, "spale_mask");
 _Static_assert(sizeof(struct spale_settings) == 8 + 4 * 24 + 4 * 16 + 8, "spale_settings");
 _Static_assert(sizeof(struct spale_grant_key) == 24, "spale_grant_key");
-_Static_assert(sizeof(struct spale_grant) == 32, "spale_grant");
+_Static_assert(sizeof(struct spale_grant) == 40, "spale_grant");
 _Static_assert(sizeof(struct spale_port_range) == 6, "spale_port_range");
 _Static_assert(sizeof(struct spale_owner) == 264, "spale_owner");
 _Static_assert(__builtin_offsetof(struct spale_owner, ranges) == 168, "spale_owner.ranges");

@@ -173,6 +173,16 @@ static int get_origin(sd_bus *bus, const char *path, const char *interface, cons
 	return sd_bus_message_append(reply, "s", grant_object_origin(context->view.grant));
 }
 
+static int get_packets(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+	BusContext *context = userdata;
+
+	(void)bus, (void)path, (void)interface, (void)property, (void)ret_error;
+	return sd_bus_message_append(reply, "t",
+				     manager_grant_packets(context->manager, context->view.grant));
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Client", "s", get_client, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -185,6 +195,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Deadline", "t", get_time, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
 	SD_BUS_PROPERTY("Origin", "s", get_origin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Packets", "t", get_packets, 0, 0),
 	SD_BUS_METHOD("Revoke", NULL, NULL, on_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("Extend", "t", SD_BUS_PARAM(seconds), NULL, , on_extend,
 				 SD_BUS_VTABLE_UNPRIVILEGED),

@@ -188,3 +188,8 @@ void manager_refresh_grant(Manager *manager, const Grant *grant)
 {
 	projection_pull_last(&manager->projection, manager->grants, grant);
 }
+
+uint64_t manager_grant_packets(Manager *manager, const Grant *grant)
+{
+	return projection_packets(&manager->projection, grant);
+}

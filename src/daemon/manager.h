@@ -120,6 +120,9 @@ ClientActivity manager_client_activity(const Manager *manager, const Client *cli
 /* Brings GRANT's last packet up to date from the kernel. */
 void manager_refresh_grant(Manager *manager, const Grant *grant);
 
+/* How many packets GRANT has let through; PROJECTION_UNCOUNTED: not known (projection.h). */
+uint64_t manager_grant_packets(Manager *manager, const Grant *grant);
+
 /* Calls CALLBACK for each source (IPv6: its /64) whose knocks are refused for their rate, until
  * FREE. Returns 0 or a negative errno: enforcer_error(). */
 typedef void (*ManagerLimited)(const Prefix *source, uint64_t free_real_usec, void *userdata);

@@ -74,3 +74,22 @@ void projection_pull_last(Projection *projection, GrantTable *table, const Grant
 				       &last_mono_ns) == 0)
 			grant_table_note_last(table, &entries.items[i].key, last_mono_ns);
 }
+
+uint64_t projection_packets(Projection *projection, const Grant *grant)
+{
+	_cleanup_entry_changes_ EntryChanges entries = {0};
+	uint64_t sum = 0;
+
+	if (grant_entries(grant, &entries) < 0)
+		return PROJECTION_UNCOUNTED;
+	for (size_t i = 0; i < entries.count; i++) {
+		uint64_t packets = 0;
+		int r = enforcer_packets(projection->enforcer, &entries.items[i].key, &packets);
+
+		/* One that the kernel does not have has let nothing through. */
+		if (r < 0 && r != -ENOENT)
+			return PROJECTION_UNCOUNTED;
+		sum += packets;
+	}
+	return sum;
+}

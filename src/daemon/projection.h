@@ -26,5 +26,12 @@ void projection_apply_surely(Projection *projection, const EntryChanges *changes
 /* Puts a copy of all of FROM behind TO. Returns 0 or -ENOMEM. */
 int projection_append(EntryChanges *to, const EntryChanges *from);
 
+/*
+ * How many packets the kernel has let through by GRANT, and by others that share an entry with it.
+ * PROJECTION_UNCOUNTED: nobody knows, for not all of its entries are counted.
+ */
+#define PROJECTION_UNCOUNTED UINT64_MAX
+uint64_t projection_packets(Projection *projection, const Grant *grant);
+
 /* Notes in TABLE when the kernel last saw a packet of GRANT, which is in it. */
 void projection_pull_last(Projection *projection, GrantTable *table, const Grant *grant);

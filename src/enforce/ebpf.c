@@ -158,6 +158,12 @@ static int ebpf_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 	return grant_map_last_seen(&ebpf_of(enforcer)->grants, key, ret_mono_ns);
 }
 
+static int ebpf_packets(Enforcer *enforcer, const struct spale_grant_key *key,
+			uint64_t *ret_packets)
+{
+	return grant_map_packets(&ebpf_of(enforcer)->grants, key, ret_packets);
+}
+
 /* ---- records ----------------------------------------------------------------------------- */
 
 static int ebpf_record_put(Enforcer *enforcer, EnforcerRecords records, const void *key,
@@ -281,6 +287,7 @@ static const EnforcerOps ebpf_ops = {
 	.record_delete = ebpf_record_delete,
 	.records = ebpf_records,
 	.last_seen = ebpf_last_seen,
+	.packets = ebpf_packets,
 	.limited = ebpf_limited,
 	.cut = ebpf_cut,
 	.attach = ebpf_attach,
@@ -304,6 +311,7 @@ static int open_maps(EbpfEnforcer *ebpf)
 		{"allow6", &ebpf->maps.allow6},
 		{"knock_addrs", &ebpf->maps.knock_addresses},
 		{"grants", &ebpf->grants.fd},
+		{"grant_packets", &ebpf->grants.counters.fd},
 		{"clients", &ebpf->clients},
 		{"buckets", &ebpf->buckets},
 		{"owners", &ebpf->records[ENFORCER_OWNERS]},

@@ -67,6 +67,11 @@ int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key, ui
 	return enforcer->ops->last_seen(enforcer, key, ret_mono_ns);
 }
 
+int enforcer_packets(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_packets)
+{
+	return enforcer->ops->packets(enforcer, key, ret_packets);
+}
+
 int enforcer_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
 		     void *userdata)
 {

@@ -102,6 +102,8 @@ typedef struct EnforcerOps {
 		       void *userdata);
 	int (*last_seen)(Enforcer *enforcer, const struct spale_grant_key *key,
 			 uint64_t *ret_mono_ns);
+	int (*packets)(Enforcer *enforcer, const struct spale_grant_key *key,
+		       uint64_t *ret_packets);
 	int (*limited)(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
 		       void *userdata);
 	int (*cut)(Enforcer *enforcer, EnforcerCut test, void *userdata);
@@ -149,8 +151,8 @@ int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);
 
 /*
  * Applies changes to grant entries in their order. On failure what was put is taken back. An entry
- * that is put over an old one keeps the later time of a last packet. -E2BIG: more than two prefix
- * lengths in a family would be in use; -ENOSPC: SPALE_GRANTS_MAX.
+ * that is put over an old one keeps the later time of a last packet, and counts on. -E2BIG: more
+ * than two prefix lengths in a family would be in use; -ENOSPC: SPALE_GRANTS_MAX.
  */
 int enforcer_apply(Enforcer *enforcer, const EntryChanges *changes);
 
@@ -172,6 +174,12 @@ int enforcer_records(Enforcer *enforcer, EnforcerRecords records, EnforcerRecord
 /* When the kernel last let a packet through by this entry. -ENOENT: no such entry. */
 int enforcer_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 		       uint64_t *ret_mono_ns);
+
+/*
+ * How many packets the kernel has let through by this entry. -ENOENT: no such entry; -ENODATA: it
+ * was one too many to be counted (SPALE_GRANT_COUNTERS).
+ */
+int enforcer_packets(Enforcer *enforcer, const struct spale_grant_key *key, uint64_t *ret_packets);
 
 /*
  * Tells the sources (IPv6: their /64) that have used up their share of knocks at NOW. At most

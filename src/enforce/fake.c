@@ -218,6 +218,22 @@ static int fake_last_seen(Enforcer *enforcer, const struct spale_grant_key *key,
 	return 0;
 }
 
+static int fake_packets(Enforcer *enforcer, const struct spale_grant_key *key,
+			uint64_t *ret_packets)
+{
+	FakeEnforcer *fake = fake_of(enforcer);
+	int error = fake_fail(fake);
+
+	if (error < 0)
+		return error;
+	if (!fake_find(fake, key))
+		return enforcer_fail(enforcer, -ENOENT, "there is no such entry");
+	if (fake->packets == UINT64_MAX)
+		return enforcer_fail(enforcer, -ENODATA, "nothing is counted there");
+	*ret_packets = fake->packets;
+	return 0;
+}
+
 static int fake_limited(Enforcer *enforcer, uint64_t now_mono_ns, EnforcerLimited callback,
 			void *userdata)
 {
@@ -379,6 +395,7 @@ static const EnforcerOps fake_ops = {
 	.record_delete = fake_record_delete,
 	.records = fake_records,
 	.last_seen = fake_last_seen,
+	.packets = fake_packets,
 	.limited = fake_limited,
 	.cut = fake_cut,
 	.attach = fake_attach,

@@ -11,6 +11,7 @@ typedef struct FakeEnforcer {
 	Enforcer base;
 	EntryChange *entries; /* what the kernel would hold now */
 	size_t entry_count;
+	uint64_t packets; /* that each entry let through; UINT64_MAX: they are not counted */
 	size_t policies_set;
 	size_t clients_set;
 	EnforcerSession sessions[8]; /* conversations that this host has */

@@ -32,13 +32,14 @@ static int get_entry(GrantMap *map, const struct spale_grant_key *key, Undo *ret
 /*
  * Writes an entry over BEFORE. The kernel may have noted a packet since VALUE was made: time does
  * not go back. (A packet noted between our reading and writing is lost; the next one, at most
- * SPALE_LAST_STEP_NS later, is noted again.)
+ * SPALE_LAST_STEP_NS later, is noted again.) It counts on in COUNTER.
  */
 static int put_entry(GrantMap *map, const struct spale_grant_key *key,
-		     const struct spale_grant *value, const Undo *before)
+		     const struct spale_grant *value, const Undo *before, uint32_t counter)
 {
 	struct spale_grant grant = *value;
 
+	grant.counter = counter;
 	if (before->existed && grant.last_mono_ns < before->value.last_mono_ns)
 		grant.last_mono_ns = before->value.last_mono_ns;
 	if (bpf_map_update_elem(map->fd, key, &grant, BPF_ANY) < 0)
@@ -55,14 +56,35 @@ static int delete_entry(GrantMap *map, const struct spale_grant_key *key, const 
 	return 0;
 }
 
+static int put_new_entry(GrantMap *map, const EntryChange *change, const Undo *before)
+{
+	uint32_t counter = grant_counters_take(&map->counters);
+	int error = put_entry(map, &change->key, &change->value, before, counter);
+
+	if (error < 0)
+		grant_counters_return(&map->counters, counter);
+	return error;
+}
+
+/* The counters of entries that go stay taken: it may have to come back. */
 static int apply_one(GrantMap *map, const EntryChange *change, Undo *ret_undo)
 {
 	int error = get_entry(map, &change->key, ret_undo);
 
 	if (error < 0)
 		return error;
-	return change->put ? put_entry(map, &change->key, &change->value, ret_undo)
-			   : delete_entry(map, &change->key, ret_undo);
+	if (!change->put)
+		return delete_entry(map, &change->key, ret_undo);
+	if (ret_undo->existed)
+		return put_entry(map, &change->key, &change->value, ret_undo,
+				 ret_undo->value.counter);
+	return put_new_entry(map, change, ret_undo);
+}
+
+static void return_counter(GrantMap *map, const Undo *gone)
+{
+	if (gone->existed)
+		grant_counters_return(&map->counters, gone->value.counter);
 }
 
 static void take_back(GrantMap *map, const EntryChange *change, const Undo *undo)
@@ -70,11 +92,12 @@ static void take_back(GrantMap *map, const EntryChange *change, const Undo *undo
 	Undo now;
 
 	if (get_entry(map, &change->key, &now) < 0)
-		now = (Undo){.existed = change->put};
-	if (undo->existed)
-		put_entry(map, &change->key, &undo->value, &now);
-	else
-		delete_entry(map, &change->key, &now);
+		now = (Undo){.existed = change->put, .value.counter = SPALE_NO_COUNTER};
+	if (undo->existed) {
+		put_entry(map, &change->key, &undo->value, &now, undo->value.counter);
+	} else if (delete_entry(map, &change->key, &now) == 0) {
+		return_counter(map, &now);
+	}
 }
 
 /* A mask that no grant needs any more costs a lookup for each denied packet. */
@@ -154,6 +177,9 @@ int grant_map_apply(GrantMap *map, KernelPolicy *policy, const EntryChanges *cha
 			take_back(map, &changes->items[i], &undo[i]);
 		return apply_failed(map, policy, error);
 	}
+	for (size_t i = 0; i < changes->count; i++)
+		if (!changes->items[i].put)
+			return_counter(map, &undo[i]);
 	drop_unused_masks(map, policy);
 	return 0;
 }
@@ -163,7 +189,11 @@ static int delete_key(GrantMap *map, const struct spale_grant_key *key)
 	Undo before;
 	int error = get_entry(map, key, &before);
 
-	return error < 0 ? error : delete_entry(map, key, &before);
+	if (error == 0)
+		error = delete_entry(map, key, &before);
+	if (error == 0)
+		return_counter(map, &before);
+	return error;
 }
 
 int grant_map_sync(GrantMap *map, KernelPolicy *policy, const EntryChanges *wanted)
@@ -192,7 +222,8 @@ int grant_map_sync(GrantMap *map, KernelPolicy *policy, const EntryChanges *want
 	return 0;
 }
 
-int grant_map_last_seen(GrantMap *map, const struct spale_grant_key *key, uint64_t *ret_mono_ns)
+static int find_entry(GrantMap *map, const struct spale_grant_key *key,
+		      struct spale_grant *ret_value)
 {
 	Undo entry;
 	int error = get_entry(map, key, &entry);
@@ -202,7 +233,35 @@ int grant_map_last_seen(GrantMap *map, const struct spale_grant_key *key, uint64
 				     strerror(-error));
 	if (!entry.existed)
 		return enforcer_fail(map->report, -ENOENT, "the kernel has no such grant");
-	*ret_mono_ns = entry.value.last_mono_ns;
+	*ret_value = entry.value;
+	return 0;
+}
+
+int grant_map_last_seen(GrantMap *map, const struct spale_grant_key *key, uint64_t *ret_mono_ns)
+{
+	struct spale_grant entry = {0};
+	int error = find_entry(map, key, &entry);
+
+	if (error == 0)
+		*ret_mono_ns = entry.last_mono_ns;
+	return error;
+}
+
+int grant_map_packets(GrantMap *map, const struct spale_grant_key *key, uint64_t *ret_packets)
+{
+	struct spale_grant entry = {0};
+	int error = find_entry(map, key, &entry);
+
+	if (error < 0)
+		return error;
+	error = grant_counters_read(&map->counters, entry.counter, ret_packets);
+	if (error == -ENODATA)
+		return enforcer_fail(map->report, error,
+				     "the kernel counts in %d entries of grants only",
+				     SPALE_GRANT_COUNTERS);
+	if (error < 0)
+		return enforcer_fail(map->report, error, "cannot read a grant's packets: %s",
+				     strerror(-error));
 	return 0;
 }
 
@@ -210,6 +269,7 @@ int grant_map_read(GrantMap *map)
 {
 	_cleanup_key_set_ KeySet grants = {.key_size = sizeof(struct spale_grant_key)};
 	int error = key_set_read(map->fd, &grants);
+	Undo entry;
 
 	if (error < 0)
 		return error;
@@ -217,8 +277,14 @@ int grant_map_read(GrantMap *map)
 		const struct spale_grant_key *key =
 			(const void *)(grants.keys + i * grants.key_size);
 
-		if (key->prefix_length <= 128)
-			(*use_of(map, key))++;
+		if (key->prefix_length > 128)
+			continue;
+		error = get_entry(map, key, &entry);
+		if (error < 0)
+			return error;
+		(*use_of(map, key))++;
+		if (entry.existed)
+			grant_counters_keep(&map->counters, entry.value.counter);
 	}
 	return 0;
 }

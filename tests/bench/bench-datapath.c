@@ -191,6 +191,7 @@ static void fill_grants(struct trial *trial, unsigned int number)
 			key.source[14] += i >> 8;
 			key.source[15] += i;
 		}
+		grant.counter = i == number / 2 ? GATE_GRANT_COUNTER : i;
 		gate_put(trial->gate.grants, &key, &grant);
 	}
 }

@@ -87,12 +87,15 @@ static void expect_packet(struct device *device, const char *name, struct packet
 	struct iovec parts[] = {{&header, sizeof(header)}, {packet->bytes, packet->length}};
 	struct spale_counters before;
 	Outcome outcome = {0};
+	uint64_t granted;
 	bool seen;
 
+	granted = gate_granted(device->gate, GATE_GRANT_COUNTER);
 	gate_counters(device->gate, &before);
 	if (writev(device->fd, parts, 2) < 0)
 		die("write to a tun device");
 	outcome.counted = gate_counted(device->gate, &before);
+	outcome.granted = gate_granted(device->gate, GATE_GRANT_COUNTER) - granted;
 	outcome.passed = reason <= SPALE_REASON_ALLOWED;
 	gate_drain(device->gate);
 	seen = device->probe->bss->probe_frames == frames + 1;

@@ -154,6 +154,7 @@ void gate_open(Gate *gate, const char *name, bool xdp, enum spale_header_kind ki
 	gate->attempts = map_fd(gate, "attempts");
 	gate->events = map_fd(gate, "events");
 	gate->counters = map_fd(gate, "counters");
+	gate->grant_packets = map_fd(gate, "grant_packets");
 	gate->reader = ring_buffer__new(gate->knocks, keep_record, gate, NULL);
 	gate->event_reader = ring_buffer__new(gate->events, keep_event, gate, NULL);
 	if (!gate->reader || !gate->event_reader)
@@ -338,6 +339,31 @@ struct spale_counters gate_counted(Gate *gate, const struct spale_counters *befo
 	return counted;
 }
 
+uint64_t gate_granted(Gate *gate, uint32_t counter)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *each = calloc(cpus, sizeof(*each)), sum = 0;
+	int r;
+
+	if (!each)
+		die("grant_packets", ENOMEM);
+	r = bpf_map_lookup_elem(gate->grant_packets, &counter, each);
+	if (r < 0)
+		die("grant_packets", r);
+	for (int i = 0; i < cpus; i++)
+		sum += each[i];
+	free(each);
+	return sum;
+}
+
+static bool grants_are_tidy(Gate *gate)
+{
+	for (uint32_t counter = 0; counter < SPALE_GRANT_COUNTERS; counter++)
+		if (counter != GATE_GRANT_COUNTER && gate_granted(gate, counter))
+			return false;
+	return true;
+}
+
 bool gate_is_tidy(Gate *gate)
 {
 	static const struct spale_counters none;
@@ -348,7 +374,7 @@ bool gate_is_tidy(Gate *gate)
 		if (slot != GATE_SLOT && memcmp(&counters, &none, sizeof(none)))
 			return false;
 	}
-	return true;
+	return grants_are_tidy(gate);
 }
 
 static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_t segments)
@@ -357,6 +383,7 @@ static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_
 	struct __sk_buff skb = {.ifindex = gate->ifindex, .gso_segs = segments};
 	struct xdp_md xdp = {.ingress_ifindex = gate->ifindex, .data_end = packet->length};
 	struct spale_counters before;
+	uint64_t granted = gate_granted(gate, GATE_GRANT_COUNTER);
 	Outcome outcome = {0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->bytes,
 		    .data_size_in = packet->length, .data_out = frame,
@@ -373,6 +400,7 @@ static Outcome run(Gate *gate, int program, const struct packet *packet, uint32_
 	}
 
 	outcome.counted = gate_counted(gate, &before);
+	outcome.granted = gate_granted(gate, GATE_GRANT_COUNTER) - granted;
 	outcome.changed = opts.data_size_out != packet->length ||
 			  memcmp(frame, packet->bytes, packet->length);
 	outcome.passed = opts.retval == (gate->xdp ? (uint32_t)XDP_PASS : TC_PASS);
@@ -431,6 +459,7 @@ bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only,
 {
 	struct spale_counters expected = {0};
 	bool would = log_only && reasons[reason].verdict == DROP;
+	bool granted = reason == SPALE_REASON_GRANTED || reason == SPALE_REASON_GRACE;
 
 	if (reason != SPALE_REASON_UNPROTECTED) {
 		if (would)
@@ -439,7 +468,8 @@ bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only,
 			expected.packets[reason] = count;
 	}
 	return outcome->passed == (would || reasons[reason].verdict == PASS) &&
-	       !memcmp(&expected, &outcome->counted, sizeof(expected)) && !outcome->changed;
+	       !memcmp(&expected, &outcome->counted, sizeof(expected)) &&
+	       outcome->granted == (granted ? count : 0) && !outcome->changed;
 }
 
 const char *outcome_text(const Outcome *outcome)
@@ -460,6 +490,8 @@ const char *outcome_text(const Outcome *outcome)
 			fprintf(stream, ", would drop for %s +%llu", name,
 				(unsigned long long)outcome->counted.would_drop[i]);
 	}
+	if (outcome->granted)
+		fprintf(stream, ", %llu by a grant", (unsigned long long)outcome->granted);
 	fprintf(stream, "%s", outcome->changed ? ", frame changed" : "");
 	fclose(stream);
 	return text;

@@ -16,6 +16,9 @@
 /* Not 0, so that a program which counts in the wrong slot is found out. */
 #define GATE_SLOT 5
 
+/* Where grants count, for the same reason. */
+#define GATE_GRANT_COUNTER 9
+
 typedef struct Gate {
 	const char *name;
 	void *skeleton;
@@ -31,13 +34,14 @@ typedef struct Gate {
 	bool xdp;
 	uint32_t ifindex; /* that frames arrive on; lo at first */
 	int ports, settings, grants, allow4, allow6, clients, knock_addrs, vlans, asking, stations;
-	int seen, buckets, totals, knocks, attempts, events, counters;
+	int seen, buckets, totals, knocks, attempts, events, counters, grant_packets;
 } Gate;
 
 /* What a frame came to. */
 typedef struct Outcome {
 	bool passed;
 	struct spale_counters counted; /* what moved in the gate's slot */
+	uint64_t granted;	       /* what moved in GATE_GRANT_COUNTER */
 	bool changed;		       /* the frame is not what it was */
 } Outcome;
 
@@ -69,7 +73,7 @@ void gate_empty(int map, size_t key_size);
 void gate_set_asking(Gate *gate, bool asks);
 void gate_put_station(Gate *gate, const uint8_t address[6]);
 
-/* Whether no slot but the gate's own was ever counted in. */
+/* Whether no slot and no grant's counter but the gate's own was ever counted in. */
 bool gate_is_tidy(Gate *gate);
 
 /* Takes what lies in the ring buffers: counts it in gate->records and gate->events_told. */
@@ -87,10 +91,16 @@ Outcome gate_run_tagged(Gate *gate, const struct packet *packet, uint16_t tag);
 void gate_counters(Gate *gate, struct spale_counters *ret_counters);
 struct spale_counters gate_counted(Gate *gate, const struct spale_counters *before);
 
+/* What was counted in one grant's counter, on all CPUs. */
+uint64_t gate_granted(Gate *gate, uint32_t counter);
+
 /* Runs the program without looking at what comes of it, which several threads may do at a time. */
 void gate_shoot(const Gate *gate, const struct packet *packet);
 
-/* Whether exactly this happened: the verdict, COUNT in the one counter of REASON, nothing else. */
+/*
+ * Whether exactly this happened: the verdict, COUNT in the one counter of REASON, and in a grant's
+ * counter if it was a grant that let the frame pass; nothing else.
+ */
 bool outcome_is(const Outcome *outcome, enum spale_reason reason, bool log_only, uint64_t count);
 
 /* What did happen, for people; valid until the next call. */

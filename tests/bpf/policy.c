@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Sets of ports, when last_mono_ns is written, how GSO packets count. */
+/* Sets of ports, when last_mono_ns is written, how GSO packets and those of grants count. */
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "rows.h"
 
@@ -127,8 +129,9 @@ static void last_step(const struct bench *bench, Gate *gate)
 }
 
 /* GSO: TC counts segments. XDP never sees such packets. */
-static void segments(Gate *gate)
+static void segments(const struct bench *bench, Gate *gate)
 {
+	static const struct row_grant endless = {true, 0, NEVER, NEVER, NEVER};
 	static const uint32_t counts[] = {0, 1, 2, 45};
 	struct spale_settings settings = gate_settings();
 	struct shape shape = {.payload = 1000};
@@ -151,7 +154,105 @@ static void segments(Gate *gate)
 		outcome = gate_run_segments(gate, &packet, counts[i]);
 		check(outcome_is(&outcome, SPALE_REASON_DENIED, true, expected),
 		      "%u segments, log-only: got %s", counts[i], outcome_text(&outcome));
+
+		row_put_grant(gate, bench, &endless, &shape, SPALE_IPV6);
+		outcome = gate_run_segments(gate, &packet, counts[i]);
+		check(outcome_is(&outcome, SPALE_REASON_GRANTED, true, expected),
+		      "%u segments, granted: got %s", counts[i], outcome_text(&outcome));
+		gate_empty(gate->grants, sizeof(struct spale_grant_key));
 	}
+}
+
+/* Puts an endless grant for this packet's /LENGTH, that counts in COUNTER, which begins at 0. */
+static void put_counting(Gate *gate, const struct shape *shape, uint8_t length, uint32_t counter)
+{
+	struct spale_grant_key key = {
+		.port = PROTECTED_PORT, .protocol = IPPROTO_TCP, .prefix_length = length};
+	struct spale_grant grant = {
+		.last_mono_ns = clock_mono_ns(),
+		.idle_ns = SPALE_NEVER_NS,
+		.deadline_mono_ns = SPALE_NEVER_NS,
+		.counter = counter,
+	};
+	uint64_t *zero = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*zero));
+
+	if (!zero)
+		abort();
+	packet_source(shape, SPALE_IPV4, key.source);
+	if (length < 128)
+		key.source[15] = 0;
+	gate_put(gate->grants, &key, &grant);
+	if (counter < SPALE_GRANT_COUNTERS)
+		gate_put(gate->grant_packets, &counter, zero);
+	free(zero);
+}
+
+static void expect_counts(Gate *gate, const char *what, const struct packet *packet,
+			  uint64_t longer, uint64_t shorter)
+{
+	uint64_t first = gate_granted(gate, GATE_GRANT_COUNTER),
+		 last = gate_granted(gate, SPALE_GRANT_COUNTERS - 1);
+	Outcome outcome = gate_run(gate, packet);
+
+	first = gate_granted(gate, GATE_GRANT_COUNTER) - first;
+	last = gate_granted(gate, SPALE_GRANT_COUNTERS - 1) - last;
+	check(outcome.passed && first == longer && last == shorter,
+	      "%s, %s: counted %llu and %llu, %s", what, gate->name, (unsigned long long)first,
+	      (unsigned long long)last, outcome_text(&outcome));
+}
+
+/* The grant that let the packet pass counts it, and no other one; some have no counter. */
+static void grant_counters(Gate *gate)
+{
+	static const unsigned int lengths[SPALE_MASKS] = {128, 120};
+	struct spale_settings settings = gate_settings();
+	struct shape shape = {.tcp_flags = TCP_SYN}, open = {.port = OPEN_PORT};
+	struct packet packet, unprotected;
+
+	gate_reset(gate);
+	row_set_lengths(&settings, SPALE_IPV4, lengths);
+	gate_set_settings(gate, &settings);
+	packet_build(&packet, &shape, SPALE_IPV4);
+	packet_build(&unprotected, &open, SPALE_IPV4);
+	put_counting(gate, &shape, 128, GATE_GRANT_COUNTER);
+	put_counting(gate, &shape, 120, SPALE_GRANT_COUNTERS - 1);
+	expect_counts(gate, "both prefixes granted", &packet, 1, 0);
+	expect_counts(gate, "an open port", &unprotected, 0, 0);
+	gate_empty(gate->grants, sizeof(struct spale_grant_key));
+	put_counting(gate, &shape, 120, SPALE_GRANT_COUNTERS - 1);
+	expect_counts(gate, "the shorter granted", &packet, 0, 1);
+	put_counting(gate, &shape, 128, SPALE_NO_COUNTER);
+	expect_counts(gate, "no counter", &packet, 0, 0);
+	put_counting(gate, &shape, 128, SPALE_GRANT_COUNTERS);
+	expect_counts(gate, "a counter that is not there", &packet, 0, 0);
+	put_counting(gate, &shape, 120, SPALE_GRANT_COUNTERS - 1);
+}
+
+/* Each CPU counts for itself, and what is read is all of it. */
+static void grants_on_cpus(Gate *gate)
+{
+	struct shape shape = {.tcp_flags = TCP_SYN};
+	struct packet packet;
+	cpu_set_t before, one;
+	uint64_t granted;
+	int ran = 0;
+
+	gate_reset(gate);
+	packet_build(&packet, &shape, SPALE_IPV4);
+	put_counting(gate, &shape, 128, GATE_GRANT_COUNTER);
+	sched_getaffinity(0, sizeof(before), &before);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (!CPU_ISSET(cpu, &before) || sched_setaffinity(0, sizeof(one), &one) < 0)
+			continue;
+		gate_run(gate, &packet);
+		ran++;
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	granted = gate_granted(gate, GATE_GRANT_COUNTER);
+	check(ran > 0 && granted == (uint64_t)ran, "packets of a grant on %d CPUs, %s: %llu", ran,
+	      gate->name, (unsigned long long)granted);
 }
 
 /*
@@ -194,6 +295,8 @@ void policy_run(struct bench *bench)
 		port_sets(gates[g]);
 		last_step(bench, gates[g]);
 		new_station(gates[g]);
+		grant_counters(gates[g]);
+		grants_on_cpus(gates[g]);
 	}
-	segments(&bench->tc);
+	segments(bench, &bench->tc);
 }

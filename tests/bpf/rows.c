@@ -77,6 +77,7 @@ uint64_t row_put_grant(Gate *gate, const struct bench *bench, const struct row_g
 		.idle_ns = duration_ns(grant->idle),
 		.grace_ns = duration_ns(grant->grace),
 		.deadline_mono_ns = now + (deadline > -past ? deadline : -past),
+		.counter = GATE_GRANT_COUNTER,
 	};
 
 	if (grant->deadline == NEVER)

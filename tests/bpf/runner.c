@@ -122,6 +122,7 @@ bool runner_run(Runner *runner, const Frame *frame, size_t linear, Outcome *ret_
 	const Gate *gate = &runner->gate;
 	struct spale_counters before = runner->counted;
 	const uint64_t *old = (uint64_t *)&before, *new = (uint64_t *)&runner->counted;
+	uint64_t granted = runner->granted;
 	Outcome outcome = {0};
 	Frame lifted;
 	int r = -EINVAL;
@@ -144,6 +145,8 @@ bool runner_run(Runner *runner, const Frame *frame, size_t linear, Outcome *ret_
 
 	runner->run++;
 	runner->counted = read_counters(gate);
+	runner->granted = gate_granted(&runner->gate, GATE_GRANT_COUNTER);
+	outcome.granted = runner->granted - granted;
 	for (size_t i = 0; i < sizeof(before) / sizeof(*old); i++)
 		((uint64_t *)&outcome.counted)[i] = new[i] - old[i];
 	*ret_outcome = outcome;

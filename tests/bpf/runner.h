@@ -18,7 +18,8 @@ typedef struct Runner {
 	Gate gate;
 	Manner manner;
 	struct spale_counters counted; /* up to now */
-	uint64_t run, refused;	       /* frames, and those that the kernel itself does not run */
+	uint64_t granted;
+	uint64_t run, refused; /* frames, and those that the kernel itself does not run */
 } Runner;
 
 /*

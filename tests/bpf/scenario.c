@@ -381,7 +381,7 @@ void scenario_apply(const Scenario *scenario, Gate *gate)
 		const OracleGrant *grant = &oracle->grants[i];
 		struct spale_grant_key key = grant_key(grant);
 		struct spale_grant value = {grant->last_ns, grant->idle_ns, grant->grace_ns,
-					    grant->deadline_ns};
+					    grant->deadline_ns, GATE_GRANT_COUNTER};
 
 		gate_put(gate->grants, &key, &value);
 	}

@@ -3,10 +3,12 @@
 #include "enforce-help.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -97,6 +99,27 @@ static struct spale_grant grant_now(struct spale_grant_key key)
 
 	assert_int_equal(bpf_map_lookup_elem(help_map("grants"), &key, &grant), 0);
 	return grant;
+}
+
+/* As if the kernel had let so many packets through, on the first CPU. */
+static void count_packets(struct spale_grant_key key, uint64_t packets)
+{
+	uint64_t *each = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+	uint32_t counter = grant_now(key).counter;
+
+	assert_non_null(each);
+	each[0] = packets;
+	assert_int_equal(bpf_map_update_elem(help_map("grant_packets"), &counter, each, BPF_ANY),
+			 0);
+	free(each);
+}
+
+static uint64_t packets_of(Enforcer *enforcer, struct spale_grant_key key)
+{
+	uint64_t packets = 0;
+
+	assert_done(enforcer, enforcer_packets(enforcer, &key, &packets));
+	return packets;
 }
 
 static void test_grants_come_and_go(void **state)
@@ -208,6 +231,8 @@ static void test_failed_changes_are_taken_back(void **state)
 	}
 
 	/* One goes, two come: the second has no room. */
+	count_packets(kept, 3);
+	count_packets(gone, 4);
 	changes[0] = put(kept, 1, 99);
 	changes[1] = delete (gone);
 	changes[2] = delete (gone);
@@ -216,6 +241,8 @@ static void test_failed_changes_are_taken_back(void **state)
 			    "the kernel's table of 262144 grants is full");
 	assert_int_equal(grant_now(kept).idle_ns, 60);
 	assert_int_equal(grant_now(gone).idle_ns, 60);
+	assert_int_equal(packets_of(enforcer, kept), 3);
+	assert_int_equal(packets_of(enforcer, gone), 4);
 	assert_int_equal(help_map_count(fd), SPALE_GRANTS_MAX);
 	assert_int_equal(bpf_map_lookup_elem(fd, &changes[3].key, &changes[3].value), -ENOENT);
 
@@ -224,6 +251,78 @@ static void test_failed_changes_are_taken_back(void **state)
 	assert_done(enforcer, apply(enforcer, changes, 2));
 	assert_int_equal(help_settings().masks[SPALE_IPV4][0].length, 128);
 	assert_done(enforcer, apply(enforcer, changes + 3, 2));
+}
+
+static void test_packets_of_grants(void **state)
+{
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	struct spale_grant_key a = key_of("192.0.2.1", 22), b = key_of("192.0.2.1", 23);
+	EntryChange changes[] = {put(a, 1, 60), put(b, 1, 60)};
+	uint64_t packets = 7;
+
+	(void)state;
+	assert_done(enforcer, apply(enforcer, changes, 2));
+	count_packets(a, 5);
+	assert_int_equal(packets_of(enforcer, a), 5);
+	assert_int_equal(packets_of(enforcer, b), 0);
+
+	/* What is put over it counts on; what is made anew begins anew. */
+	assert_done(enforcer, apply(enforcer, changes, 2));
+	assert_int_equal(packets_of(enforcer, a), 5);
+	changes[1] = delete (a);
+	assert_done(enforcer, apply(enforcer, &changes[1], 1));
+	assert_int_equal(enforcer_packets(enforcer, &a, &packets), -ENOENT);
+	assert_int_equal(packets, 7);
+	assert_done(enforcer, apply(enforcer, changes, 1));
+	assert_int_equal(packets_of(enforcer, a), 0);
+	assert_done(enforcer,
+		    enforcer_sync(enforcer, &(EntryChanges){.items = changes, .count = 1}));
+	assert_int_equal(packets_of(enforcer, a), 0);
+}
+
+/* Each of as many as there are has one of its own; the others are granted all the same. */
+static void test_counters_of_grants_run_out(void **state)
+{
+	enum { EXTRA = 3, ENTRIES = SPALE_GRANT_COUNTERS + EXTRA };
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+	EntryChange *changes = calloc(ENTRIES, sizeof(*changes));
+	bool *seen = calloc(SPALE_GRANT_COUNTERS, sizeof(*seen));
+	int fd = help_map("grants");
+	struct spale_grant grant;
+	uint64_t packets;
+
+	(void)state;
+	assert_non_null(changes);
+	assert_non_null(seen);
+	for (uint16_t i = 0; i < ENTRIES; i++)
+		changes[i] = put(key_of("192.0.2.1", (uint16_t)(i + 1)), 1, 60);
+	for (int round = 0; round < 2; round++) {
+		memset(seen, 0, SPALE_GRANT_COUNTERS * sizeof(*seen));
+		assert_done(enforcer, apply(enforcer, changes, ENTRIES));
+		for (size_t i = 0; i < SPALE_GRANT_COUNTERS; i++) {
+			assert_int_equal(bpf_map_lookup_elem(fd, &changes[i].key, &grant), 0);
+			assert_true(grant.counter < SPALE_GRANT_COUNTERS && !seen[grant.counter]);
+			seen[grant.counter] = true;
+		}
+		/* What was counted in the first round is not the second's. */
+		for (size_t i = 0; i < SPALE_GRANT_COUNTERS; i += 1000) {
+			assert_int_equal(packets_of(enforcer, changes[i].key), 0);
+			count_packets(changes[i].key, 1);
+		}
+		for (size_t i = SPALE_GRANT_COUNTERS; i < ENTRIES; i++)
+			assert_int_equal(enforcer_packets(enforcer, &changes[i].key, &packets),
+					 -ENODATA);
+		if (round == 0)
+			assert_done(enforcer, enforcer_sync(enforcer, &(EntryChanges){0}));
+	}
+	for (size_t i = 0; i < ENTRIES; i++)
+		changes[i].put = false;
+	assert_done(enforcer, apply(enforcer, changes, ENTRIES));
+	changes[0].put = true;
+	assert_done(enforcer, apply(enforcer, changes, 1));
+	assert_int_equal(packets_of(enforcer, changes[0].key), 0);
+	free(seen);
+	free(changes);
 }
 
 /* ---- knocks ------------------------------------------------------------------------------ */
@@ -429,6 +528,8 @@ int main(void)
 		cmocka_unit_test(test_prefix_lengths_stay_while_grants_live),
 		cmocka_unit_test(test_prefix_lengths_come_with_grants),
 		cmocka_unit_test(test_failed_changes_are_taken_back),
+		cmocka_unit_test(test_packets_of_grants),
+		cmocka_unit_test(test_counters_of_grants_run_out),
 		cmocka_unit_test(test_knock_is_handed_up),
 		cmocka_unit_test(test_many_knocks_come_in_portions),
 		cmocka_unit_test(test_limited_sources),

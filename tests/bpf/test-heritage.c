@@ -95,14 +95,28 @@ static EntryChange entry(uint8_t last)
 	return change;
 }
 
+/* What may lie in counters that no entry names: their grants have gone, or never came. */
+static void count_elsewhere(void)
+{
+	_cleanup_free_ uint64_t *each = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+	_cleanup_close_ int fd = store_take(NULL, "map-grant_packets");
+
+	assert_true(fd >= 0);
+	assert_non_null(each);
+	each[0] = 9;
+	for (uint32_t counter = 2; counter < SPALE_GRANT_COUNTERS; counter++)
+		assert_int_equal(bpf_map_update_elem(fd, &counter, each, BPF_ANY), 0);
+}
+
 static void restart(Mode mode)
 {
 	Enforcer *enforcer = heir();
-	EntryChange entries[] = {entry(2), entry(3)};
+	EntryChange entries[] = {entry(2), entry(3), entry(4)};
 	const EntryChanges both = {entries, 2, 2}, second = {&entries[1], 1, 1};
+	const EntryChanges third = {&entries[2], 1, 1};
 	const uint64_t id = 7;
 	const struct spale_owner owner = {.client = "alice"};
-	uint64_t last;
+	uint64_t last, packets;
 
 	set_policy(enforcer, mode);
 	assert_done(enforcer, enforcer_apply(enforcer, &both));
@@ -120,6 +134,13 @@ static void restart(Mode mode)
 	assert_int_equal(enforcer_attach(enforcer, "near", mode), -EALREADY);
 	assert_done(enforcer, enforcer_last_seen(enforcer, &entries[0].key, &last));
 	assert_true(last > 5);
+	/* Whoever is new counts elsewhere, from 0 on, whatever somebody counted there once. */
+	count_elsewhere();
+	assert_done(enforcer, enforcer_apply(enforcer, &third));
+	assert_done(enforcer, enforcer_packets(enforcer, &entries[0].key, &packets));
+	assert_int_equal(packets, 2);
+	assert_done(enforcer, enforcer_packets(enforcer, &entries[2].key, &packets));
+	assert_int_equal(packets, 0);
 	assert_done(enforcer, enforcer_sync(enforcer, &second));
 	assert_int_equal(enforcer_last_seen(enforcer, &entries[0].key, &last), -ENOENT);
 	assert_done(enforcer, enforcer_last_seen(enforcer, &entries[1].key, &last));

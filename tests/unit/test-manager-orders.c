@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "daemon/projection.h"
 #include "order-world.h"
 
 static void test_grants(void **data)
@@ -342,6 +343,38 @@ static void test_refresh(void **data)
 	assert_int_equal(first_grant(fixture)->last_mono_ns, UPTIME_NS + 5);
 }
 
+static void test_packets(void **data)
+{
+	Fixture *fixture = *data;
+	const Grant *grant;
+
+	assert_int_equal(add_source(fixture, "192.0.2.9", "22/tcp"), 0);
+	grant = first_grant(fixture);
+	assert_int_equal(manager_grant_packets(fixture->manager, grant), 0);
+	fixture->fake->packets = 7;
+	assert_int_equal(manager_grant_packets(fixture->manager, grant),
+			 7 * fixture->fake->entry_count);
+	/* One that the kernel does not answer for is not called 0, and one without a counter
+	 * neither. */
+	fixture->fake->fail_with = -EIO;
+	assert_int_equal(manager_grant_packets(fixture->manager, grant), PROJECTION_UNCOUNTED);
+	fixture->fake->packets = UINT64_MAX;
+	assert_int_equal(manager_grant_packets(fixture->manager, grant), PROJECTION_UNCOUNTED);
+	/* What the kernel does not have let nothing through. */
+	fixture->fake->entry_count = 0;
+	assert_int_equal(manager_grant_packets(fixture->manager, grant), 0);
+}
+
+static void test_packets_of_many_entries(void **data)
+{
+	Fixture *fixture = *data;
+
+	assert_int_equal(add_source(fixture, "192.0.2.9", "22/tcp 8000/tcp"), 0);
+	fixture->fake->packets = 7;
+	assert_int_equal(fixture->fake->entry_count, 2);
+	assert_int_equal(manager_grant_packets(fixture->manager, first_grant(fixture)), 14);
+}
+
 static void on_limited(const Prefix *source, uint64_t free_real_usec, void *userdata)
 {
 	uint64_t *free_usec = userdata;
@@ -382,6 +415,8 @@ int main(void)
 		TEST(test_nothing_is_kept),
 		TEST(test_activity),
 		TEST(test_refresh),
+		TEST(test_packets),
+		TEST(test_packets_of_many_entries),
 		TEST(test_limited),
 	};
 
