@@ -99,6 +99,34 @@ def test_a_panel_follows_grants(all_, outside, alice):
         panel.close()
 
 
+def packets(caller, path):
+    return caller.get("Packets", path, "org.spale1.Grant")
+
+
+def test_packets_of_a_grant(all_, outside, alice):
+    """Those that it let through, over a restart too; not those that nobody let through."""
+    other = add(all_, "203.0.113.9", lifetime=3600)
+    assert outside.is_kept_from(services.TCP)
+    assert packets(all_, other) == 0
+    assert outside.gets_in(alice)
+    rows = all_.manager("ListGrants", "(a{sv}uu)", ({"client": variant("s", "alice")}, 0, 10)).value[1]
+    grant = rows[0][0]
+    # The handshake at least.
+    counted = packets(all_, grant)
+    assert counted >= 2
+    assert packets(all_, other) == 0
+    systemctl("restart", "spaled")
+    assert bus.wait_for_name()
+    assert packets(all_, grant) >= counted
+    counted = packets(all_, grant)
+    assert outside.reaches(services.TCP)
+    assert packets(all_, grant) >= counted + 2
+    # What is made anew begins anew.
+    assert all_.call(grant, "org.spale1.Grant", "Revoke").error is None
+    assert outside.is_kept_from(services.TCP)
+    assert packets(all_, add(all_, outside.source("ipv4"))) == 0
+
+
 def test_a_panel_outlives_the_daemon(all_):
     panel = Lines("may-inspect", "/usr/local/bin/spale-test-panel")
     try:
