@@ -6,6 +6,7 @@
 #include "daemon/manager-private.h"
 #include "daemon/manager-requests.h"
 #include "daemon/redecide.h"
+#include "policy/grammar.h"
 #include "util/error.h"
 
 /* ---- what the configuration is made of ----------------------------------------------------- */
@@ -41,6 +42,28 @@ bool manager_allows_for_good(const Manager *manager, const Prefix *prefix)
 		if (prefix_compare(&list->items[i], prefix) == 0)
 			return true;
 	return false;
+}
+
+/* The rest that was changed for a while stays until the next daemon says what is to be. */
+void manager_end_temporary_policy(Manager *manager)
+{
+	const Config *before = manager->config;
+	Config last = *before;
+
+	if (!manager->layers)
+		return;
+	last.always_allow = policy_layers_lasting(manager->layers)->always_allow;
+	if (prefix_list_equal(&last.always_allow, &before->always_allow))
+		return;
+	if (enforcer_set_policy(manager->enforcer, &last) < 0) {
+		journal_line(LOG_LEVEL_WARNING,
+			     "what was always allowed until a restart stays so: %s",
+			     enforcer_error(manager->enforcer));
+		return;
+	}
+	manager->config = &last;
+	manager_end_sessions(manager, before);
+	manager->config = (Config *)before;
 }
 
 /* ---- changing it --------------------------------------------------------------------------- */

@@ -123,12 +123,14 @@ size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *i
 void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t *ids,
 			    const char *caller);
 
+/*
+ * Takes what was always allowed until a reload or restart out of the kernel, and ends the
+ * conversations that only that allowed. The daemon ends behind it.
+ */
+void manager_end_temporary_policy(Manager *manager);
+
 /* Remembers who may be in conversation by the grants that there are. */
 void manager_note_sessions(Manager *manager);
-
-/* Ends the conversations to which the rules in force leave nobody a right; see sessions_redecide().
- */
-void manager_end_sessions(Manager *manager, const Config *before);
 
 /* ---- manager-trial.c ----------------------------------------------------------------------- */
 

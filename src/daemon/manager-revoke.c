@@ -271,6 +271,7 @@ void manager_stop(Manager *manager)
 	while (manager_run_revocations(manager))
 		;
 	end_temporary(manager, "restart", SIZE_MAX);
+	manager_end_temporary_policy(manager);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */

@@ -129,8 +129,15 @@ typedef void (*ManagerLimited)(const Prefix *source, uint64_t free_real_usec, vo
 int manager_list_limited(Manager *manager, ManagerLimited callback, void *userdata);
 
 /*
- * At an orderly end: the grants that an administrator made until the next reload or restart end
- * (those that were made for good and clients' stay for the next daemon).
+ * Ends the conversations to which the rules in force leave nobody a right, BEFORE saying what was
+ * always allowed earlier; see sessions_redecide().
+ */
+void manager_end_sessions(Manager *manager, const Config *before);
+
+/*
+ * At an orderly end: the grants that an administrator made until the next reload or restart end,
+ * and so does what he always allowed for that long (what was made for good and clients' grants stay
+ * for the next daemon).
  */
 void manager_stop(Manager *manager);
 

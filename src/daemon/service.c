@@ -17,6 +17,7 @@
 #include "daemon/knock-judge.h"
 #include "daemon/manager.h"
 #include "daemon/mirror.h"
+#include "daemon/policy-before.h"
 #include "daemon/privileges.h"
 #include "daemon/reload-request.h"
 #include "daemon/setup.h"
@@ -307,6 +308,8 @@ static int open_state(Service *service)
 /* Loads the programs and has them enforce SETUP, which is taken over. Attaches nothing. */
 static int make_manager(Service *service, Setup *setup)
 {
+	const Options *options = service->keeper->fds ? service->options : NULL;
+	_cleanup_config_ Config *before = NULL;
 	_cleanup_free_ char *error = NULL;
 	Enforcer *enforcer;
 	int r;
@@ -316,12 +319,15 @@ static int make_manager(Service *service, Setup *setup)
 		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
 		return r;
 	}
+	before = policy_before(enforcer, options);
 	service->status.last_good = setup->is_good;
 	service->status.no_keys = setup->keys.count == 0;
 	r = manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys, TAKE_PTR(setup->clients),
 			service->state, &clock_system, &service->manager);
 	if (r < 0)
 		return r;
+	if (before)
+		manager_end_sessions(service->manager, before);
 	if (setup->is_good)
 		manager_set_outdated(service->manager);
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);

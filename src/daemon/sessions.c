@@ -7,6 +7,7 @@
 
 #include "daemon/journal.h"
 #include "daemon/session-records.h"
+#include "policy/grammar.h"
 #include "policy/hash-table.h"
 
 /* What is remembered of a client: the source of the latest grant comes last. */
@@ -67,17 +68,6 @@ static bool is_always_allowed(const Config *config, const Address *source)
 		if (prefix_contains(&config->always_allow.items[i], source))
 			return true;
 	return false;
-}
-
-/* Both lists are sorted. */
-static bool allows_the_same(const Config *a, const Config *b)
-{
-	if (a->always_allow.count != b->always_allow.count)
-		return false;
-	for (size_t i = 0; i < a->always_allow.count; i++)
-		if (prefix_compare(&a->always_allow.items[i], &b->always_allow.items[i]) != 0)
-			return false;
-	return true;
 }
 
 static bool is_revoked(const Cut *cut, const EnforcerSession *session)
@@ -385,7 +375,7 @@ void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Conf
 {
 	_cleanup_cut_ Cut cut = {.rules = rules};
 
-	if (!allows_the_same(before, rules->config))
+	if (!prefix_list_equal(&before->always_allow, &rules->config->always_allow))
 		cut.before = before;
 
 	for (size_t i = 0; i < sessions->parties.bucket_count; i++) {

@@ -60,6 +60,15 @@ static int ebpf_set_policy(Enforcer *enforcer, const Config *config)
 	return 0;
 }
 
+static int ebpf_policy(Enforcer *enforcer, Config **ret_config)
+{
+	int error = kernel_policy_tell(ebpf_of(enforcer)->policy, ret_config);
+
+	return error < 0 ? enforcer_fail(enforcer, error, "what is in force cannot be told: %s",
+					 strerror(-error))
+			 : 0;
+}
+
 /* The other way round of limit_take() in bpf/limit.bpf.h. */
 static bool is_used_up(const struct spale_rate *rate, uint64_t full_mono_ns, uint64_t now_mono_ns,
 		       uint64_t *ret_free_mono_ns)
@@ -280,6 +289,7 @@ static void ebpf_free(Enforcer *enforcer)
 static const EnforcerOps ebpf_ops = {
 	.free = ebpf_free,
 	.set_policy = ebpf_set_policy,
+	.policy = ebpf_policy,
 	.set_clients = ebpf_set_clients,
 	.apply = ebpf_apply,
 	.sync = ebpf_sync,

@@ -30,6 +30,11 @@ int enforcer_set_policy(Enforcer *enforcer, const Config *config)
 	return enforcer->ops->set_policy(enforcer, config);
 }
 
+int enforcer_policy(Enforcer *enforcer, Config **ret_config)
+{
+	return enforcer->ops->policy(enforcer, ret_config);
+}
+
 int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients)
 {
 	return enforcer->ops->set_clients(enforcer, clients);

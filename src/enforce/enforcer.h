@@ -92,6 +92,7 @@ typedef void (*EnforcerLimited)(const Prefix *source, uint64_t free_mono_ns, voi
 typedef struct EnforcerOps {
 	void (*free)(Enforcer *enforcer);
 	int (*set_policy)(Enforcer *enforcer, const Config *config);
+	int (*policy)(Enforcer *enforcer, Config **ret_config);
 	int (*set_clients)(Enforcer *enforcer, const ClientSet *clients);
 	int (*apply)(Enforcer *enforcer, const EntryChanges *changes);
 	int (*sync)(Enforcer *enforcer, const EntryChanges *wanted);
@@ -145,6 +146,12 @@ int enforcer_fail(Enforcer *enforcer, int error, const char *format, ...)
  * counts, an old one is gone when this returns. On failure the old policy stays in force.
  */
 int enforcer_set_policy(Enforcer *enforcer, const Config *config);
+
+/*
+ * The protected ports and always-allowed prefixes that are in force, in a configuration that has
+ * nothing else: at first those of an earlier daemon. Returns 0 or a negative errno.
+ */
+int enforcer_policy(Enforcer *enforcer, Config **ret_config);
 
 /* Makes exactly the enabled clients of this set known as possible senders of knocks. */
 int enforcer_set_clients(Enforcer *enforcer, const ClientSet *clients);

@@ -47,6 +47,16 @@ static int fake_set_policy(Enforcer *enforcer, const Config *config)
 	return 0;
 }
 
+static int fake_policy(Enforcer *enforcer, Config **ret_config)
+{
+	Config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return enforcer_fail(enforcer, -ENOMEM, "out of memory");
+	*ret_config = config;
+	return 0;
+}
+
 static int fake_set_clients(Enforcer *enforcer, const ClientSet *clients)
 {
 	FakeEnforcer *fake = fake_of(enforcer);
@@ -388,6 +398,7 @@ static int fake_ring_consume(Enforcer *enforcer, EnforcerRing ring, EnforcerMess
 static const EnforcerOps fake_ops = {
 	.free = fake_free,
 	.set_policy = fake_set_policy,
+	.policy = fake_policy,
 	.set_clients = fake_set_clients,
 	.apply = fake_apply,
 	.sync = fake_sync,

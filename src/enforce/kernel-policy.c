@@ -339,6 +339,68 @@ int kernel_policy_read(const PolicyMaps *maps, KernelPolicy **ret_policy)
 	return 0;
 }
 
+/* Every run of set bits, as ranges of PROTOCOL. */
+static int tell_ports(const uint64_t *words, uint8_t protocol, PortList *list)
+{
+	int error = 0;
+
+	for (uint32_t port = 0; port <= UINT16_MAX && error == 0; port++) {
+		uint32_t first = port;
+
+		while (port <= UINT16_MAX && words[port >> 6] & 1ULL << (port & 63))
+			port++;
+		if (port > first)
+			error = port_list_add(
+				list, (PortRange){protocol, (uint16_t)first, (uint16_t)(port - 1)});
+	}
+	return error;
+}
+
+static int compare_prefixes(const void *a, const void *b)
+{
+	return prefix_compare(a, b);
+}
+
+static int tell_allowed(const KernelPolicy *policy, PrefixList *list)
+{
+	const struct spale_allow4_key *keys4 = (const void *)policy->allow4.keys;
+	const struct spale_allow6_key *keys6 = (const void *)policy->allow6.keys;
+	size_t count = policy->allow4.count + policy->allow6.count;
+	Prefix *prefix = calloc(count ?: 1, sizeof(*prefix));
+
+	if (!prefix)
+		return -ENOMEM;
+	*list = (PrefixList){prefix, count};
+	for (size_t i = 0; i < policy->allow4.count; i++, prefix++) {
+		struct in_addr address;
+
+		memcpy(&address, keys4[i].address, sizeof(address));
+		prefix->address = address_from_ipv4(address);
+		prefix->length = (uint8_t)(keys4[i].prefix_length + ADDRESS_IPV4_BITS);
+	}
+	for (size_t i = 0; i < policy->allow6.count; i++, prefix++) {
+		memcpy(prefix->address.bytes, keys6[i].address, sizeof(keys6[i].address));
+		prefix->length = (uint8_t)keys6[i].prefix_length;
+	}
+	qsort(list->items, count, sizeof(*list->items), compare_prefixes);
+	return 0;
+}
+
+int kernel_policy_tell(const KernelPolicy *policy, Config **ret_config)
+{
+	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_DCCP,
+					    IPPROTO_UDPLITE};
+	_cleanup_config_ Config *config = calloc(1, sizeof(*config));
+	int error = config ? tell_allowed(policy, &config->always_allow) : -ENOMEM;
+
+	for (size_t i = 0; i < ARRAY_SIZE(protocols) && error == 0; i++)
+		error = tell_ports((const uint64_t *)policy->ports.words[port_set_of(protocols[i])],
+				   protocols[i], &config->protected_ports);
+	if (error == 0)
+		*ret_config = TAKE_PTR(config);
+	return error;
+}
+
 int kernel_policy_step(const PolicyMaps *maps, const KernelPolicy *from, const KernelPolicy *to)
 {
 	const __u32 zero = 0;

@@ -52,6 +52,12 @@ int kernel_policy_make(Enforcer *report, const Config *config, const PrefixUse *
 /* What an earlier daemon put into the maps. Returns 0 or a negative errno. */
 int kernel_policy_read(const PolicyMaps *maps, KernelPolicy **ret_policy);
 
+/*
+ * The protected ports and always-allowed prefixes of POLICY, in a configuration that has nothing
+ * else. Returns 0, -E2BIG (more ranges of ports than a configuration can have) or -ENOMEM.
+ */
+int kernel_policy_tell(const KernelPolicy *policy, Config **ret_config);
+
 /* SETTINGS of POLICY with the masks that USE asks for at this moment, and no others. */
 struct spale_settings kernel_policy_settings(const KernelPolicy *policy, const PrefixUse *use);
 

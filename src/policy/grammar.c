@@ -268,6 +268,16 @@ void prefix_list_done(PrefixList *list)
 	*list = (PrefixList){0};
 }
 
+bool prefix_list_equal(const PrefixList *a, const PrefixList *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (prefix_compare(&a->items[i], &b->items[i]) != 0)
+			return false;
+	return true;
+}
+
 static void prefix_list_clear(void *field)
 {
 	prefix_list_done(field);

@@ -106,3 +106,6 @@ extern const GrammarType grammar_destination_match;
 /* Releases what a list holds. */
 void string_list_done(StringList *list);
 void prefix_list_done(PrefixList *list);
+
+/* Whether two lists that are sorted, as a Config's are, have the same prefixes. */
+bool prefix_list_equal(const PrefixList *a, const PrefixList *b);

@@ -153,6 +153,42 @@ static void restart(Mode mode)
 	enforcer_free(enforcer);
 }
 
+/* The next one can tell which ports were protected, and who did not have to knock. */
+static void test_policy_is_told(void **state)
+{
+	_cleanup_config_ Config *config = help_config(), *told = NULL, *none = NULL;
+	_cleanup_enforcer_ Enforcer *enforcer = heir();
+	char *text;
+
+	(void)state;
+	assert_done(enforcer, enforcer_policy(enforcer, &none));
+	assert_int_equal(none->always_allow.count, 0);
+	assert_int_equal(none->protected_ports.count, 0);
+
+	help_allow(config, "0.0.0.0/0");
+	help_allow(config, "192.0.2.7");
+	help_allow(config, "198.51.100.0/24");
+	help_allow(config, "2001:db8::/32");
+	assert_int_equal(port_list_add_text(&config->protected_ports, "8000-8010/tcp"), 0);
+	assert_int_equal(port_list_add_text(&config->protected_ports, "64/sctp"), 0);
+	assert_int_equal(port_list_add_text(&config->protected_ports, "1-65535/udplite"), 0);
+	assert_done(enforcer, enforcer_set_policy(enforcer, config));
+	enforcer_free(enforcer);
+	enforcer = heir();
+	assert_done(enforcer, enforcer_policy(enforcer, &told));
+	assert_true(port_list_equal(&told->protected_ports, &config->protected_ports));
+	assert_int_equal(told->always_allow.count, 4);
+	for (size_t i = 0; i < 4; i++) {
+		char wanted[ADDRESS_TEXT_MAX], got[ADDRESS_TEXT_MAX];
+
+		assert_string_equal(prefix_format(&told->always_allow.items[i], got),
+				    prefix_format(&config->always_allow.items[i], wanted));
+	}
+	text = port_list_format(&told->protected_ports);
+	assert_non_null(strstr(text, "1-65535/udplite"));
+	free(text);
+}
+
 static void test_restart(void **state)
 {
 	(void)state;
@@ -290,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_restart, empty_store),
+		cmocka_unit_test_teardown(test_policy_is_told, empty_store),
 		cmocka_unit_test_teardown(test_open_when_nobody_keeps_it, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_mode_changes, empty_store)),
 		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),

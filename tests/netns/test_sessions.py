@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lib import packets, services
+from lib.bpffs import Bpffs
 from lib.netns import tcp_closed, tcp_open, udp_closed, wait_until
 
 OWN = 7009  # protected, and no service's: for sockets that a test opens itself
@@ -259,6 +260,37 @@ def test_disallowed_prefix_cuts(daemon, lab, family):
         daemon.write_conf(Protect={"AlwaysAllow": "10.78.0.0/24"})
         daemon.reload()
         assert is_reset(opened)
+    assert tcp_closed(lab.client, family, services.TCP)
+
+
+@pytest.fixture
+def pinned(make_daemon, mode, shared_keys, tmp_path):
+    """A daemon that leaves what it enforces to the next one when it is killed."""
+    with contextlib.closing(Bpffs(tmp_path / "bpf")) as bpffs:
+        daemon = make_daemon(mode, shared_keys)
+        daemon.settings["Attach"] = {"Pin": "yes", "PinDirectory": bpffs.path / "spale"}
+        yield daemon
+        if daemon.process.poll() is None:
+            daemon.stop()
+
+
+def test_prefix_that_went_between_two_daemons_cuts(pinned, lab, family):
+    """Only what nobody else allows, and only where the port was protected before."""
+    daemon = pinned
+    both = {"AlwaysAllow": "10.77.0.0/29 fd77::/64 10.78.0.0/24"}
+    daemon.start(Protect=both)
+    daemon.kill()
+    with session(lab, family) as opened, session(lab, family, services.FREE_TCP) as free:
+        daemon.start(first_start=False)
+        assert echoes(opened)
+        daemon.knock(family=family, source=1)
+        with session(lab, family, source=1) as granted:
+            daemon.kill()
+            daemon.start(first_start=False, Protect={
+                "AlwaysAllow": "10.78.0.0/24", "Ports": f"{PORTS} {services.FREE_TCP}/tcp"})
+            assert is_reset(opened)
+            assert echoes(granted)
+            assert echoes(free)
     assert tcp_closed(lab.client, family, services.TCP)
 
 

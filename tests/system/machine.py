@@ -255,3 +255,7 @@ def status_of(pid):
 
 def wait_active(timeout=10):
     return wait_until(lambda: active() == "active", timeout)
+
+
+def wait_for_the_bus():
+    assert wait_until(lambda: run("busctl", "status", "org.spale1", check=False).returncode == 0)

@@ -165,13 +165,9 @@ def status(name):
                name).stdout.strip()
 
 
-def wait_for_the_bus():
-    assert wait_until(lambda: run("busctl", "status", "org.spale1", check=False).returncode == 0)
-
-
 def restart():
     systemctl("restart", "spaled")
-    wait_for_the_bus()
+    machine.wait_for_the_bus()
 
 
 def confirm(check=True):
@@ -188,7 +184,7 @@ def on_the_bus(service):
     for path in (machine.STATE / "clients").glob("*"):
         path.unlink()
     systemctl("start", "spaled")
-    wait_for_the_bus()
+    machine.wait_for_the_bus()
     yield
     for name in ("policy.conf", "trial.conf"):
         (machine.STATE / name).unlink(missing_ok=True)
@@ -272,7 +268,7 @@ def test_full_disk(outside, alice, on_the_bus, tmp_path):
         machine.STATE)
     try:
         systemctl("start", "spaled")
-        wait_for_the_bus()
+        machine.wait_for_the_bus()
         ctl("allow", "--permanent", "192.0.2.9")
         before = (machine.STATE / "policy.conf").read_text()
         for size in (32768, 16384, 8192, 4096, 2048, 1024, 512):

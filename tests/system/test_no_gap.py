@@ -360,6 +360,37 @@ def test_session_without_a_grant_is_cut(outside, alice, mode, when):
         assert not session.lives()
 
 
+def test_prefix_that_was_removed_meanwhile(outside, mode):
+    """A restart cuts what only that allowed, as a reload does."""
+    configure(mode, extra="[Protect]\nAlwaysAllow=10.77.0.2 10.78.0.0/16\n")
+    systemctl("restart", "spaled")
+    with contextlib.closing(Session(outside)) as session:
+        systemctl("restart", "spaled")
+        assert session.lives()
+        configure(mode, extra="[Protect]\nAlwaysAllow=10.78.0.0/16\n")
+        said = machine.Said()
+        systemctl("restart", "spaled")
+        assert "ended 1 connections to which nobody has a right now" in said, said.text()
+        assert not session.lives()
+
+
+def test_prefix_that_was_allowed_until_a_restart(outside, mode):
+    """A crash takes it away, and cuts nothing."""
+    machine.wait_for_the_bus()
+    run("spalectl", "allow", "10.77.0.2")
+    with contextlib.closing(Session(outside)) as session:
+        before = main_pid()
+        os.kill(before, signal.SIGKILL)
+        assert comes_back(before)
+        assert outside.is_kept_from(services.TCP)
+        assert session.lives()
+        machine.wait_for_the_bus()
+        run("spalectl", "allow", "10.77.0.2")
+        systemctl("restart", "spaled")
+        assert not session.lives()
+        assert outside.is_kept_from(services.TCP)
+
+
 def test_unusable_configuration(outside, alice, mode):
     """The last good one takes its place, with all grants, until there is one that can be used."""
     with nothing_gets_through(outside, alice) as session:
