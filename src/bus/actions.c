@@ -68,6 +68,7 @@ static const ActionRow rows[] = {
 	GET(SPALE_BUS_MANAGER, "GrantsTruncated", "b"),
 	GET(SPALE_BUS_MANAGER, "ClientCount", "u"),
 	GET(SPALE_BUS_MANAGER, "ReloadFailed", "b"),
+	GET(SPALE_BUS_MANAGER, "KnockProblem", "s"),
 	GET(SPALE_BUS_MANAGER, "NftablesState", "s"),
 	GET(SPALE_BUS_MANAGER, "KnocksAccepted", "t"),
 	GET(SPALE_BUS_MANAGER, "KnocksRefused", "a{st}"),

@@ -22,6 +22,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 		{"Version", SPALE_VERSION},
 		{"Mode", counters_mode(context)},
 		{"NftablesState", mirror_state(context->hooks->mirror)},
+		{"KnockProblem", manager_deafness(context->manager) ?: ""},
 	};
 
 	(void)bus, (void)path, (void)interface, (void)ret_error;
@@ -177,6 +178,7 @@ static const sd_bus_vtable vtable[] = {
 	PROPERTY("GrantsTruncated", "b", get_bool, EMITS),
 	PROPERTY("ClientCount", "u", get_count, EMITS),
 	PROPERTY("ReloadFailed", "b", get_bool, EMITS),
+	PROPERTY("KnockProblem", "s", get_text, EMITS),
 	PROPERTY("NftablesState", "s", get_text, EMITS),
 	PROPERTY("KnocksAccepted", "t", get_number, 0),
 	PROPERTY("KnocksRefused", "a{st}", get_refused, 0),

@@ -46,6 +46,7 @@ static const struct {
 	{CHANGED_POLICY, "DefaultGrace"},
 	{CHANGED_POLICY, "MaxLifetime"},
 	{CHANGED_RELOAD, "ReloadFailed"},
+	{CHANGED_RELOAD, "KnockProblem"},
 	{CHANGED_MIRROR, "NftablesState"},
 };
 

@@ -23,6 +23,7 @@ static const BusProperty manager_properties[] = {
 	{"GrantsTruncated", "grants_truncated", VALUE_BOOL},
 	{"ClientCount", "client_count", VALUE_NUMBER},
 	{"ReloadFailed", "reload_failed", VALUE_BOOL},
+	{"KnockProblem", "knock_problem", VALUE_TEXT},
 	{"NftablesState", "nftables_state", VALUE_TEXT},
 	{"KnocksAccepted", "knocks_accepted", VALUE_NUMBER},
 	{"KnocksRefused", "knocks_refused", VALUE_NUMBERS},

@@ -80,7 +80,9 @@ static int add_unprotected(const RecordList *interfaces, Value *problems)
 static int add_problems(Record *record, const RecordList *interfaces)
 {
 	const Value *outdated = record_get(record, "reload_failed");
+	const char *deafness = record_get_text(record, "knock_problem");
 	_cleanup_value_ Value problems = {.kind = VALUE_LIST};
+	_cleanup_free_ char *text = NULL;
 	int r = 0;
 
 	if (outdated->kind == VALUE_BOOL && outdated->boolean)
@@ -89,6 +91,11 @@ static int add_problems(Record *record, const RecordList *interfaces)
 			"the configuration's files are unusable, and what they said before "
 			"is in force: 'journalctl -u spaled' says why",
 			0);
+	if (r >= 0 && *deafness) {
+		if (asprintf(&text, "no knock can be taken: %s", deafness) < 0)
+			text = NULL;
+		r = text ? value_add_item(&problems, text, 0) : -ENOMEM;
+	}
 	if (r >= 0)
 		r = add_unprotected(interfaces, &problems);
 	if (r < 0)

@@ -38,8 +38,8 @@ void grant_numbers_begin(GrantNumbers *self, State *state, GrantTable *table)
 	uint64_t number = 0;
 	int r;
 
-	*self = (GrantNumbers){.state = state};
-	r = read_number(state, &number);
+	*self = (GrantNumbers){.state = state, .told = state_problem(state)};
+	r = self->told ? -ENOENT : read_number(state, &number);
 	if (r < 0 && r != -ENOENT)
 		journal_line(LOG_LEVEL_WARNING,
 			     "%s in the state directory cannot be used, grants are numbered from "

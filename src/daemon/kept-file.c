@@ -20,12 +20,16 @@ static int not_kept(int error, const char **ret_why)
 int kept_file_write(int dir_fd, const char *name, const char *text, size_t size,
 		    const char **ret_why)
 {
+	if (dir_fd < 0)
+		return not_kept(-EROFS, ret_why);
 	return not_kept(file_write(dir_fd, name, text, size, 0600, FILE_SYNC | FILE_REPLACE),
 			ret_why);
 }
 
 int kept_file_remove(int dir_fd, const char *name, const char **ret_why)
 {
+	if (dir_fd < 0)
+		return not_kept(-EROFS, ret_why);
 	if (unlinkat(dir_fd, name, 0) < 0)
 		return errno == ENOENT ? 0 : not_kept(-errno, ret_why);
 	return not_kept(fsync(dir_fd) < 0 ? -errno : 0, ret_why);

@@ -66,7 +66,8 @@ int knock_judge_begin(State *state, bool first_start, uint64_t now_real_usec)
 static void recorded_floor(const KnockJudge *judge, const PublicKey *key, bool *ret_has_floor,
 			   uint64_t *ret_floor)
 {
-	int r = state_floor(judge->state, key, FORMAT1, ret_floor);
+	int r = state_problem(judge->state) ? -ENOENT
+					    : state_floor(judge->state, key, FORMAT1, ret_floor);
 
 	*ret_has_floor = r != -ENOENT;
 	if (r == 0 || r == -ENOENT)
@@ -375,6 +376,8 @@ Refusal knock_judge_remember(KnockJudge *judge, const KnockVerdict *verdict)
 	Replay *replay = &verdict->peer->replay;
 	int r;
 
+	if (state_problem(judge->state))
+		return REFUSAL_STATE;
 	if (!replay->highest_set || verdict->entry.time > replay->highest) {
 		r = state_set_floor(judge->state, &verdict->peer->key, FORMAT1,
 				    verdict->entry.time);

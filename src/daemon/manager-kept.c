@@ -156,6 +156,8 @@ void manager_restore_kept(Manager *manager)
 	uint64_t now_real_usec = manager_real_usec(manager);
 	int r;
 
+	if (state_problem(manager->state))
+		return;
 	r = kept_grants_load(state_directory_fd(manager->state), &diagnostics, &manager->kept);
 	journal_diagnostics(&diagnostics);
 	if (r < 0)

@@ -15,7 +15,7 @@ static void save_good(Manager *manager)
 {
 	const char *why = "no memory";
 
-	if (!manager->keeps_good || !manager->layers)
+	if (!manager->keeps_good || !manager->layers || state_problem(manager->state))
 		return;
 	if (policy_layers_save_good(manager->layers, state_directory_fd(manager->state), &why) < 0)
 		journal_line(LOG_LEVEL_WARNING,

@@ -200,6 +200,17 @@ void manager_set_outdated(Manager *manager)
 	manager->is_outdated = true;
 }
 
+const char *manager_deafness(const Manager *manager)
+{
+	if (state_problem(manager->state))
+		return state_problem(manager->state);
+	if (manager->keys.count == 0)
+		return "no server key can be read";
+	return manager->is_outdated && client_set_count(manager->clients) == 0
+		       ? "no client can be read"
+		       : NULL;
+}
+
 void manager_reload_failed(Manager *manager, const char *detail)
 {
 	manager->is_outdated = true;

@@ -39,6 +39,8 @@ void manager_load_trial(Manager *manager)
 {
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
 
+	if (state_problem(manager->state))
+		return;
 	manager->trial = trial_load(state_directory_fd(manager->state), manager_mono_ns(manager),
 				    manager_real_usec(manager), &diagnostics);
 	journal_diagnostics(&diagnostics);

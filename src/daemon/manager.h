@@ -107,6 +107,9 @@ void manager_reload_failed(Manager *manager, const char *detail);
 bool manager_is_outdated(const Manager *manager);
 void manager_set_outdated(Manager *manager);
 
+/* Why no knock is taken, whoever knocks: as a sentence that stays where it is; NULL: they are. */
+const char *manager_deafness(const Manager *manager);
+
 /*
  * Has OBSERVER hear of everything from now on; borrowed until manager_free() or manager_ignore().
  * Returns 0 or -ENOSPC (MANAGER_OBSERVERS_MAX). Not to be called from an observer.

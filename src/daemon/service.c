@@ -22,7 +22,7 @@
 #include "daemon/reload-request.h"
 #include "daemon/setup.h"
 #include "daemon/standstill.h"
-#include "daemon/state.h"
+#include "daemon/state-start.h"
 #include "daemon/status.h"
 #include "enforce/ebpf.h"
 #include "util/parse.h"
@@ -214,7 +214,7 @@ static int reload(Service *service)
 			   setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
 	if (r < 0)
 		return r;
-	service->status.last_good = false;
+	service->status.fallback = NULL;
 	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup.roster);
 	return watch_clients(service);
@@ -279,32 +279,6 @@ static void start_part(Service *service, const ServicePart *part)
 
 /* ---- start --------------------------------------------------------------------------------- */
 
-static int open_state(Service *service)
-{
-	_cleanup_free_ char *error = NULL, *buffer = NULL;
-	const Options *options = service->options;
-	const char *directory = options_state_directory(options, &buffer);
-	bool fresh;
-	int r;
-
-	if (!directory)
-		return fail(-ENOMEM, "the state directory");
-	r = state_open(directory, &service->state, &fresh, &error);
-	if (r < 0) {
-		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
-		return r;
-	}
-	if (!fresh && options->first_start)
-		journal_line(LOG_LEVEL_WARNING,
-			     "--first-start changes nothing: what was accepted before is on record "
-			     "in %s",
-			     directory);
-	r = fresh ? knock_judge_begin(service->state, options->first_start,
-				      clock_system.real_usec(NULL))
-		  : 0;
-	return r < 0 ? fail(r, "the start cannot be recorded in the state directory") : 0;
-}
-
 /* Loads the programs and has them enforce SETUP, which is taken over. Attaches nothing. */
 static int make_manager(Service *service, Setup *setup)
 {
@@ -320,15 +294,14 @@ static int make_manager(Service *service, Setup *setup)
 		return r;
 	}
 	before = policy_before(enforcer, options);
-	service->status.last_good = setup->is_good;
-	service->status.no_keys = setup->keys.count == 0;
+	service->status.fallback = setup->fallback;
 	r = manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys, TAKE_PTR(setup->clients),
 			service->state, &clock_system, &service->manager);
 	if (r < 0)
 		return r;
 	if (before)
 		manager_end_sessions(service->manager, before);
-	if (setup->is_good)
+	if (setup->fallback)
 		manager_set_outdated(service->manager);
 	manager_set_layers(service->manager, TAKE_PTR(setup->layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup->roster);
@@ -441,7 +414,7 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 {
 	int r;
 
-	r = open_state(service);
+	r = state_start(service->options, service->keeper->fds, &service->state);
 	if (r == 0)
 		r = keeper_open(service->keeper, setup->config);
 	if (r == 0)
@@ -461,6 +434,8 @@ static int start(Service *service, Setup *setup, const Privileges *privileges)
 		r = add_clients(service);
 	if (r >= 0)
 		r = add_interfaces(service);
+	if (r >= 0)
+		r = state_wait(service->state, service->options, service->event);
 	if (r >= 0)
 		r = mirror_new(service->event, service->manager,
 			       fd_store_for_enforcer(service->keeper->fds), &service->mirror);

@@ -115,10 +115,31 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup)
 	return 0;
 }
 
+/*
+ * Reads keys and clients for a configuration in place of the one that is wanted. Unless MUST_KNOCK,
+ * what cannot be read is left out.
+ */
+static int load_rest(const Options *options, bool must_knock, Setup *setup)
+{
+	int r = load_keys(false, setup);
+
+	if (r == -EINVAL && !must_knock)
+		r = 0;
+	if (r == 0)
+		r = load_clients(options, setup->config, client_refused, setup);
+	if (r == -EINVAL && !must_knock) {
+		setup->clients = client_set_new();
+		r = setup->clients ? 0 : -ENOMEM;
+	}
+	return r;
+}
+
 int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup)
 {
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
-	_cleanup_setup_ Setup setup = {0};
+	_cleanup_setup_ Setup setup = {
+		.fallback = "the configuration is unusable, the last good one is in force",
+	};
 	int r;
 
 	r = policy_layers_load_good(options, &diagnostics, &setup.layers, &setup.config);
@@ -126,18 +147,33 @@ int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup)
 	for (size_t i = 0; r == -EINVAL && i < diagnostics.count; i++)
 		journal_diagnostic(&diagnostics.items[i]);
 	if (r == 0)
-		r = load_keys(false, &setup);
-	if (r == -EINVAL && setup.config && !must_knock)
-		r = 0;
-	if (r == 0)
-		r = load_clients(options, setup.config, client_refused, &setup);
-	if (r == -EINVAL && setup.config && !must_knock) {
-		setup.clients = client_set_new();
-		r = setup.clients ? 0 : -ENOMEM;
-	}
+		r = load_rest(options, must_knock, &setup);
 	if (r < 0)
 		return r;
-	setup.is_good = true;
+	*ret_setup = setup;
+	setup = (Setup){0};
+	return 0;
+}
+
+int setup_load_files(const Options *options, Setup *ret_setup)
+{
+	_cleanup_config_sources_ ConfigSources sources = {0};
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+	_cleanup_setup_ Setup setup = {
+		.fallback = "what the state directory keeps of the configuration is unusable, only "
+			    "the administrator's files are in force",
+	};
+	int r;
+
+	r = config_files_read(options, &diagnostics, &sources);
+	if (r == 0)
+		r = config_sources_build(&sources, NULL, 0, options, &diagnostics, &setup.config,
+					 NULL);
+	if (r == 0)
+		r = load_rest(options, false, &setup);
+	if (r < 0)
+		return r;
+	journal_line(LOG_LEVEL_ERROR, "%s", setup.fallback);
 	*ret_setup = setup;
 	setup = (Setup){0};
 	return 0;

@@ -19,10 +19,10 @@ typedef struct Setup {
 	PolicyLayers *layers; /* what it is made of */
 	KeyRing keys;
 	ClientSet *clients;
-	ClientRoster roster; /* what clients is made of */
-	bool is_good;	     /* the last good one, for the files are unusable */
-	bool keeps_keys;     /* the keys cannot be read any more, those in use are to stay */
-	size_t refused;	     /* reasons why clients were refused */
+	ClientRoster roster;  /* what clients is made of */
+	const char *fallback; /* what config is, as a sentence; NULL: what is wanted */
+	bool keeps_keys;      /* the keys cannot be read any more, those in use are to stay */
+	size_t refused;	      /* reasons why clients were refused */
 } Setup;
 
 void setup_done(Setup *setup);
@@ -41,6 +41,13 @@ int setup_load(const Options *options, bool reload, Setup *ret_setup);
  * (it cannot be used, and that is said) or -ENOMEM.
  */
 int setup_load_good(const Options *options, bool must_knock, Setup *ret_setup);
+
+/*
+ * The last resort where what is kept in the state directory cannot be used either: what the
+ * administrator's files say without it, and keys and clients if they can be read. Says nothing of
+ * the files, for setup_load() did. Returns 0, -EINVAL or -ENOMEM.
+ */
+int setup_load_files(const Options *options, Setup *ret_setup);
 
 /*
  * Reads the clients alone, ROSTER being that of the last time (client_files_load()). Same returns

@@ -91,6 +91,6 @@ int standstill_load(const Options *options, const FdStore *store, Setup *ret_set
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	if (!fd_store_has_heritage(store))
-		return error;
+		return r == -EINVAL ? setup_load_files(options, ret_setup) : error;
 	return standstill("the configuration is unusable", options, ret_setup);
 }

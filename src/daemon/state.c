@@ -22,6 +22,7 @@
 struct State {
 	int dir_fd;
 	int replay_fd;
+	char *problem; /* NULL: none */
 };
 
 /* What one file says. */
@@ -91,6 +92,8 @@ int state_floor(State *state, const PublicKey *key, unsigned format, uint64_t *r
 	Floors floors;
 	int r;
 
+	if (state->problem)
+		return -EROFS;
 	r = read_floors(state, file_name(key, name), &floors);
 	if (r < 0)
 		return r;
@@ -110,6 +113,8 @@ int state_set_floor(State *state, const PublicKey *key, unsigned format, uint64_
 	size_t i = 0;
 	int size = 0, r;
 
+	if (state->problem)
+		return -EROFS;
 	/* The other formats' floors stay; a damaged file has none that could. */
 	r = read_floors(state, name, &floors);
 	if (r < 0 && r != -ENOENT && r != -EBADMSG)
@@ -159,7 +164,7 @@ int state_open(const char *directory, State **ret_state, bool *ret_fresh, char *
 
 	if (!state)
 		return error_set(ret_error, -ENOMEM, "no memory");
-	*state = (State){-1, -1};
+	*state = (State){-1, -1, NULL};
 	state->dir_fd = open_or_make(AT_FDCWD, directory);
 	if (state->dir_fd < 0)
 		return error_set(ret_error, state->dir_fd,
@@ -190,12 +195,31 @@ int state_open(const char *directory, State **ret_state, bool *ret_fresh, char *
 	return 0;
 }
 
+int state_new_unusable(char *problem, State **ret_state)
+{
+	State *state = problem ? malloc(sizeof(*state)) : NULL;
+
+	if (!state) {
+		free(problem);
+		return -ENOMEM;
+	}
+	*state = (State){-1, -1, problem};
+	*ret_state = state;
+	return 0;
+}
+
+const char *state_problem(const State *state)
+{
+	return state->problem;
+}
+
 void state_free(State *state)
 {
 	if (!state)
 		return;
 	closep(&state->dir_fd);
 	closep(&state->replay_fd);
+	free(state->problem);
 	free(state);
 }
 
@@ -206,7 +230,7 @@ int state_directory_fd(const State *state)
 
 int state_open_clients(State *state)
 {
-	return open_or_make(state->dir_fd, "clients");
+	return state->problem ? -EROFS : open_or_make(state->dir_fd, "clients");
 }
 
 /* Gives the directory DIR_FD and every file in it. */

@@ -26,11 +26,21 @@ typedef struct State State;
  * negative errno; *RET_ERROR says it in a sentence, which the caller frees.
  */
 int state_open(const char *directory, State **ret_state, bool *ret_fresh, char **ret_error);
+
+/*
+ * A state that cannot be used, for PROBLEM (a sentence, taken over; NULL: no memory): it is read
+ * and written with -EROFS, and its directory is -1. Returns 0 or -ENOMEM.
+ */
+int state_new_unusable(char *problem, State **ret_state);
+
+/* Why nothing can be read or written, the state's; NULL: it can. */
+const char *state_problem(const State *state);
+
 void state_free(State *state);
 DEFINE_CLEANUP(State, state_free)
 #define _cleanup_state_ _cleanup_(state_freep)
 
-/* The directory itself, for what else is kept in it. It stays the state's. */
+/* The directory itself, for what else is kept in it. It stays the state's. -1: it is unusable. */
 int state_directory_fd(const State *state);
 
 /*

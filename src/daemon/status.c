@@ -15,18 +15,15 @@ static Status look_around(const Status *status, const Manager *manager)
 
 	return (Status){
 		.reload_failed = status->reload_failed,
-		.last_good = status->last_good,
-		.no_keys = status->no_keys,
+		.fallback = status->fallback,
+		.told_fallback = status->fallback,
 		.grants = grant_table_count(manager_grants(manager)),
 		.accepted = manager_accepted(manager),
 		.missing = interfaces_count(interfaces, INTERFACE_MISSING),
 		.failing = interfaces_count(interfaces, INTERFACE_FAILING),
 		.told_failed = status->reload_failed,
-		.told_good = status->last_good,
 		.told_log_only = manager_config(manager)->log_only,
-		.told_no_knocks =
-			status->last_good &&
-			(status->no_keys || client_set_count(manager_clients(manager)) == 0),
+		.deafness = manager_deafness(manager),
 		.trial_until_usec = manager_trial_is_over(manager)
 					    ? UINT64_MAX
 					    : manager_trial_until_real_usec(manager),
@@ -42,9 +39,8 @@ void status_tell(Status *status, const Manager *manager)
 
 	if (now.grants == status->grants && now.accepted == status->accepted &&
 	    now.missing == status->missing && now.failing == status->failing &&
-	    now.told_failed == status->told_failed && now.told_good == status->told_good &&
-	    now.told_log_only == status->told_log_only &&
-	    now.told_no_knocks == status->told_no_knocks &&
+	    now.told_failed == status->told_failed && now.told_fallback == status->told_fallback &&
+	    now.told_log_only == status->told_log_only && now.deafness == status->deafness &&
 	    now.trial_until_usec == status->trial_until_usec)
 		return;
 	*status = now;
@@ -52,10 +48,10 @@ void status_tell(Status *status, const Manager *manager)
 		snprintf(missing, sizeof(missing), "; interfaces missing: %zu", now.missing);
 	if (now.failing > 0)
 		snprintf(failing, sizeof(failing), "; interfaces not protected: %zu", now.failing);
-	if (now.last_good)
-		wrong = "; the configuration is unusable, the last good one is in force";
+	if (now.fallback)
+		wrong = now.fallback;
 	else if (now.reload_failed)
-		wrong = "; the last reload failed, the old configuration is in force";
+		wrong = "the last reload failed, the old configuration is in force";
 	if (now.trial_until_usec == UINT64_MAX)
 		snprintf(trial, sizeof(trial), "; a trial is over: nothing is dropped");
 	else if (now.trial_until_usec > 0)
@@ -63,7 +59,7 @@ void status_tell(Status *status, const Manager *manager)
 			 journal_format_time(now.trial_until_usec, time));
 	else if (now.told_log_only)
 		snprintf(trial, sizeof(trial), "; log-only: nothing is dropped");
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s%s", now.grants,
-		   now.accepted, missing, failing, trial, wrong,
-		   now.told_no_knocks ? ", and no knock can be taken" : "");
+	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s%s%s%s",
+		   now.grants, now.accepted, missing, failing, trial, *wrong ? "; " : "", wrong,
+		   now.deafness ? "; no knock can be taken: " : "", now.deafness ?: "");
 }

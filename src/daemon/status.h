@@ -5,15 +5,15 @@
 #include "daemon/manager.h"
 
 typedef struct Status {
-	bool reload_failed; /* what is in force is not what the files say */
-	bool last_good;	    /* but what they said when they were usable */
-	bool no_keys;	    /* and no server key could be read */
+	bool reload_failed;   /* what is in force is not what the files say */
+	const char *fallback; /* and since the start: a sentence, as Setup has it; or NULL */
 
 	/* As told last; grants = SIZE_MAX: nothing was. */
 	size_t grants;
 	uint64_t accepted;
 	size_t missing, failing; /* interfaces */
-	bool told_failed, told_good, told_log_only, told_no_knocks;
+	bool told_failed, told_log_only;
+	const char *told_fallback, *deafness;
 	uint64_t trial_until_usec; /* UINT64_MAX: it is over */
 } Status;
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What the service keeps in its state directory, and does with it when it starts."""
 
+import contextlib
 import pathlib
 import time
 
 import machine
 import pytest
 from lib import services
-from machine import active, run, show, systemctl, wait_until
+from machine import active, main_pid, run, show, systemctl, wait_until
 
 GOOD = machine.STATE / "last-good.conf"
 LAST_GOOD = "the configuration is unusable, the last good one is in force"
@@ -292,3 +293,77 @@ def test_full_disk(outside, alice, on_the_bus, tmp_path):
     finally:
         systemctl("stop", "spaled")
         run("umount", machine.STATE)
+
+
+# ---- a directory that cannot be used -----------------------------------------------------------
+
+@contextlib.contextmanager
+def no_directory_of_floors():
+    """A file has its place."""
+    place, kept = machine.STATE / "replay", machine.STATE / "replay-kept"
+    place.rename(kept)
+    place.write_text("")
+    try:
+        yield
+    finally:
+        place.unlink()
+        kept.rename(place)
+
+
+@contextlib.contextmanager
+def everything_is_roots():
+    """As after a backup was put back: even what was in force last cannot be read."""
+    run("chown", "-R", "root:root", *machine.STATE.iterdir())
+    try:
+        yield
+    finally:
+        run("chown", "-R", "spale:spale", *machine.STATE.iterdir())
+
+
+@contextlib.contextmanager
+def full_from_the_beginning():
+    """A new directory on a disk without room."""
+    run("mount", "-t", "tmpfs", "-o", "nr_inodes=1,mode=0700,uid=spale,gid=spale", "none",
+        machine.STATE)
+    try:
+        yield
+        run("mount", "-o", "remount,nr_inodes=100", machine.STATE)
+    finally:
+        # What comes behind this test has the right directory again.
+        run("umount", "--lazy", machine.STATE)
+
+
+@pytest.mark.parametrize("broken", [no_directory_of_floors, everything_is_roots,
+                                    full_from_the_beginning])
+def test_unusable_directory_opens_nothing(outside, alice, on_the_bus, broken):
+    """As at a boot: what is protected is closed, root can open it, and knocks count when it is mended."""
+    without = "no knock can be taken: "
+    ctl("allow", "--permanent", "192.0.2.9")
+    systemctl("stop", "spaled")
+    said = machine.Said()
+    with broken():
+        systemctl("start", "spaled")
+        machine.wait_for_the_bus()
+        assert "no knock can be taken until the state directory can be used" in said, said.text()
+        assert without in show("StatusText")
+        assert without in ctl("status").stdout
+        assert str(machine.STATE) in status("KnockProblem")
+        outside.knock(alice)
+        if broken is not everything_is_roots:  # then nobody knows who alice is
+            assert "knock refused: client=alice .*reason=state" in said, said.text()
+        assert outside.is_kept_from(services.TCP)
+        systemctl("reload", "spaled", check=False)
+        assert outside.is_kept_from(services.TCP)
+        assert ctl("allow", "--permanent", outside.source("ipv4"), check=False).returncode == 1
+        ctl("grant", outside.source("ipv4"))
+        assert outside.reaches(services.TCP)
+        before = main_pid()
+        said = machine.Said()
+    assert wait_until(lambda: main_pid() not in (0, before) and active() == "active", 30)
+    assert "the state directory can be used now" in said, said.text()
+    assert without not in show("StatusText")
+    assert outside.reaches(services.TCP)
+    assert outside.is_kept_from(services.TCP, source=1)
+    machine.wait_for_the_bus()
+    assert without not in ctl("status").stdout
+    ctl("revoke", "--all")

@@ -179,8 +179,11 @@ static inline void close_all(Fixture *fixture)
 	fixture->state = NULL;
 }
 
-/* Another daemon, in whose kernel everything is as this one left it. */
-static inline void start_anew(Fixture *fixture)
+/*
+ * Another daemon, in whose kernel everything is as this one left it; its state directory too,
+ * unless PROBLEM says why that cannot be used.
+ */
+static inline void start_anew_with(Fixture *fixture, const char *problem)
 {
 	FakeEnforcer before = *fixture->fake;
 
@@ -189,10 +192,18 @@ static inline void start_anew(Fixture *fixture)
 	fixture->fake->kept = NULL;
 	fixture->fake->kept_count = 0;
 	close_all(fixture);
-	open_state(fixture, false);
+	if (problem)
+		assert_int_equal(state_new_unusable(strdup(problem), &fixture->state), 0);
+	else
+		open_state(fixture, false);
 	fixture->heritage = &before;
 	make_manager(fixture);
 	fixture->heritage = NULL;
+}
+
+static inline void start_anew(Fixture *fixture)
+{
+	start_anew_with(fixture, NULL);
 }
 
 static inline int set_up(void **data)

@@ -191,6 +191,22 @@ static void test_state_failure_refuses(void **data)
 	assert_state(fixture, 0, 0);
 }
 
+/* Not even a step that an earlier daemon had recorded. */
+static void test_unusable_state_refuses(void **data)
+{
+	Fixture *fixture = *data;
+
+	knock_as(fixture, ALICE, 7);
+	assert_int_equal(manager_accepted(fixture->manager), 1);
+	start_anew_with(fixture, "the disk is full");
+	assert_string_equal(manager_deafness(fixture->manager), "the disk is full");
+	assert_state(fixture, 1, 4);
+	knock_as(fixture, ALICE, 8);
+	assert_int_equal(manager_refused(fixture->manager, REFUSAL_STATE), 1);
+	assert_int_equal(manager_accepted(fixture->manager), 0);
+	assert_state(fixture, 1, 4);
+}
+
 static void test_two_server_keys(void **data)
 {
 	Fixture *fixture = *data;
@@ -270,6 +286,7 @@ int main(void)
 		TEST(test_fresh_start_is_deaf),
 		TEST(test_damaged_floor_is_deaf),
 		TEST(test_state_failure_refuses),
+		TEST(test_unusable_state_refuses),
 		TEST(test_two_server_keys),
 		TEST(test_reload_keeps_floor),
 		TEST(test_revocation_bars),

@@ -231,13 +231,29 @@ static void test_give(void **data)
 	assert_int_equal(st.st_uid, 65534);
 }
 
+static void test_unusable(void **data)
+{
+	_cleanup_state_ State *state = NULL, *no_memory = NULL;
+	uint64_t floor = 7;
+
+	(void)data;
+	assert_int_equal(state_new_unusable(NULL, &no_memory), -ENOMEM);
+	assert_int_equal(state_new_unusable(strdup("the disk is full"), &state), 0);
+	assert_string_equal(state_problem(state), "the disk is full");
+	assert_int_equal(state_floor(state, &key, 1, &floor), -EROFS);
+	assert_int_equal(floor, 7);
+	assert_int_equal(state_set_floor(state, &key, 1, 5), -EROFS);
+	assert_int_equal(state_open_clients(state), -EROFS);
+	assert_int_equal(state_directory_fd(state), -1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_floors),	    TEST(test_stays),	  TEST(test_file),
 		TEST(test_damage),	    TEST(test_huge_file), TEST(test_locked),
-		TEST(test_bad_directories), TEST(test_give),
+		TEST(test_bad_directories), TEST(test_give),	  TEST(test_unusable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
