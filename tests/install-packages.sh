@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Installs the Debian packages that are missing for what is named: build, test, demo, bench, kernels. Touches
-# nothing when all are there.
+# Installs the Debian packages that are missing for what is named: build, test, demo, bench, kernels,
+# releases. Touches nothing when all are there.
 set -euo pipefail
 
 build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libmnl-dev libnftnl-dev libsystemd-dev
@@ -15,7 +15,7 @@ test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban firewalld fish
     python3-gi python3-systemd systemd-container systemd-sysv tmux xdp-tools zsh)
 
 usage() {
-    echo "usage: tests/install-packages.sh build|test|demo|bench|kernels…" >&2
+    echo "usage: tests/install-packages.sh build|test|demo|bench|kernels|releases…" >&2
     exit 2
 }
 
@@ -25,6 +25,7 @@ for what; do
     case $what in
     build) wanted+=("${build[@]}") ;;
     kernels) wanted+=("${kernels[@]}") ;;
+    releases) wanted+=(debian-archive-keyring debootstrap) ;;
     test) wanted+=("${test[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     bench) wanted+=("${bench[@]}") ;;

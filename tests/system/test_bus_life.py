@@ -174,6 +174,7 @@ def test_gdbus_monitor_shows_a_stranger_nothing(all_):
 # ---- the bus ----------------------------------------------------------------------------------
 
 def start_bus():
+    systemctl("reset-failed", "dbus.socket", "dbus.service")
     systemctl("start", "dbus.socket", "dbus.service")
     bus.restart_polkit()
 

@@ -276,6 +276,29 @@ def test_stop_opens_and_forgets(outside, alice, mode):
     assert outside.is_kept_from(services.TCP)
 
 
+def test_stop_where_the_store_is_preserved(outside, alice, mode):
+    """What systemd has from 254 on; earlier ones know no such line, and stop opens (spaled(8))."""
+    version = int(run("systemctl", "--version").stdout.split()[1])
+    machine.drop_in("preserve", "[Service]\nFileDescriptorStorePreserve=yes\n")
+    systemctl("enable", "spaled")
+    try:
+        assert outside.gets_in(alice)
+        systemctl("stop", "spaled")
+        assert outside.reaches(services.TCP)
+        assert outside.reaches(services.TCP, source=1) == (version < 254)
+        systemctl("start", "spaled")
+        assert outside.is_kept_from(services.TCP, source=1)
+        if version >= 254:
+            assert outside.reaches(services.TCP)
+            systemctl("stop", "spaled")
+            systemctl("clean", "--what=fdstore", "spaled")
+            assert outside.reaches(services.TCP, source=1)
+    finally:
+        systemctl("disable", "spaled")
+        machine.drop_in_remove("preserve")
+        systemctl("stop", "spaled")
+
+
 def test_mode_changes_without_a_gap(outside, alice, mode):
     with nothing_gets_through(outside, alice):
         configure("xdp" if mode == "tc" else "tc")
