@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <spale/bus-names.h>
 
 #include "bus/errors.h"
 #include "util/parse.h"
+#include "util/utf8.h"
 
 /* As sd-bus nests types at most. */
 #define DEPTH_MAX 64
@@ -230,6 +233,28 @@ int arguments_append_numbers(sd_bus_message *message, const PortList *list)
 			r = sd_bus_message_append(message, "q", (uint16_t)port);
 	}
 	return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+int arguments_append_text(sd_bus_message *message, const char *text)
+{
+	_cleanup_free_ char *escaped = NULL;
+	size_t size;
+	FILE *f = open_memstream(&escaped, &size);
+
+	if (!f)
+		return -ENOMEM;
+	for (const unsigned char *p = (const unsigned char *)text; *p;) {
+		size_t length = utf8_character_size(p);
+
+		if (length == 0)
+			fprintf(f, "\\x%02x", *p);
+		else
+			fwrite(p, 1, length, f);
+		p += length ?: 1;
+	}
+	if (fclose(f) != 0)
+		return -ENOMEM;
+	return sd_bus_message_append_basic(message, 's', escaped);
 }
 
 int arguments_append_count(sd_bus_message *message, const char *name, uint64_t count)

@@ -59,6 +59,12 @@ uint64_t arguments_seconds(uint64_t ns);
 int arguments_append_ports(sd_bus_message *message, const PortList *list);
 int arguments_append_numbers(sd_bus_message *message, const PortList *list);
 
+/*
+ * Appends an "s" that the kernel may have said, as the name of an interface: any bytes. A message
+ * with what is no UTF-8 in it would cost the connection; \xNN stands for them.
+ */
+int arguments_append_text(sd_bus_message *message, const char *text);
+
 /* Appends one entry of an "a{st}". */
 int arguments_append_count(sd_bus_message *message, const char *name, uint64_t count);
 

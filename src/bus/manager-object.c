@@ -69,7 +69,7 @@ static int get_uncovered(sd_bus *bus, const char *path, const char *interface, c
 
 	(void)bus, (void)path, (void)interface, (void)property, (void)ret_error;
 	for (size_t i = 0; r >= 0 && i < interfaces->uncovered_count; i++)
-		r = sd_bus_message_append(reply, "s", interfaces->uncovered_names[i]);
+		r = arguments_append_text(reply, interfaces->uncovered_names[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

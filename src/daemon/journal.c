@@ -17,6 +17,7 @@
 
 #include "util/cleanup.h"
 #include "util/parse.h"
+#include "util/utf8.h"
 
 /* Where journald takes entries. */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
@@ -57,23 +58,6 @@ static bool is_journal_stream(void)
 	return strcmp(stream, here) == 0;
 }
 
-/* How many bytes of P, which is not ASCII, are a character in UTF-8; 0: none is. */
-static size_t character_size(const unsigned char *p)
-{
-	size_t size = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
-
-	if (*p < 0xc2 || *p > 0xf4)
-		return 0;
-	for (size_t i = 1; i < size; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Written longer than it has to be; half of a pair of UTF-16; beyond the last one. */
-	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90) ||
-	    (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90))
-		return 0;
-	return size;
-}
-
 /*
  * TEXT with nothing in it that could end the line, or the quotes around it, or that journalctl does
  * not show.
@@ -81,7 +65,7 @@ static size_t character_size(const unsigned char *p)
 static void put_escaped(FILE *f, const char *text, bool quoted)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		size_t size = *p < 0x80 ? 1 : character_size(p);
+		size_t size = utf8_character_size(p);
 
 		if (quoted && (*p == '"' || *p == '\\')) {
 			fprintf(f, "\\%c", *p);

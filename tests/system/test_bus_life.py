@@ -127,6 +127,18 @@ def test_packets_of_a_grant(all_, outside, alice):
     assert packets(all_, add(all_, outside.source("ipv4"))) == 0
 
 
+def test_an_interface_whose_name_is_no_text(all_):
+    """The bus takes UTF-8 only, and throws those out who send it anything else."""
+    odd, half = os.fsdecode(b"odd\xff"), os.fsdecode(b"\xc3\xa4\xf0")
+    run("ip", "link", "add", odd, "type", "veth", "peer", "name", half)
+    try:
+        run("ip", "link", "set", odd, "up")
+        run("ip", "link", "set", half, "up")
+        assert wait_until(lambda: {r"odd\xff", r"ä\xf0"} <= set(all_.get("UncoveredInterfaces")))
+    finally:
+        run("ip", "link", "del", odd)
+
+
 def test_a_panel_outlives_the_daemon(all_):
     panel = Lines("may-inspect", "/usr/local/bin/spale-test-panel")
     try:

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#include "util/utf8.h"
+
+size_t utf8_character_size(const unsigned char *p)
+{
+	size_t size = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+
+	if (*p < 0x80)
+		return 1;
+	if (*p < 0xc2 || *p > 0xf4)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Written longer than it has to be; half of a pair of UTF-16; beyond the last one. */
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90) ||
+	    (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90))
+		return 0;
+	return size;
+}
