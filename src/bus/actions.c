@@ -86,6 +86,7 @@ static const ActionRow rows[] = {
 	GET(SPALE_BUS_GRANT, "Deadline", "t"),
 	GET(SPALE_BUS_GRANT, "State", "s"),
 	GET(SPALE_BUS_GRANT, "Origin", "s"),
+	GET(SPALE_BUS_GRANT, "Interface", "s"),
 	GET(SPALE_BUS_GRANT, "Packets", "t"),
 
 	CALL(SPALE_BUS_CLIENT, "Enable", "", MANAGE_CLIENTS, examine_client),

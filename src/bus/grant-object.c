@@ -2,6 +2,7 @@
 #include "bus/grant-object.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,14 @@ const char *grant_object_origin(const Grant *grant)
 		return "always";
 	}
 	return "";
+}
+
+const char *grant_object_interface(const Grant *grant, char text[static IF_NAMESIZE])
+{
+	*text = '\0';
+	if (grant->ifindex && !if_indextoname(grant->ifindex, text))
+		snprintf(text, IF_NAMESIZE, "%u", grant->ifindex);
+	return text;
 }
 
 /* ---- methods ------------------------------------------------------------------------------- */
@@ -173,6 +182,16 @@ static int get_origin(sd_bus *bus, const char *path, const char *interface, cons
 	return sd_bus_message_append(reply, "s", grant_object_origin(context->view.grant));
 }
 
+static int get_interface(sd_bus *bus, const char *path, const char *interface, const char *property,
+			 sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+	const BusContext *context = userdata;
+	char text[IF_NAMESIZE];
+
+	(void)bus, (void)path, (void)interface, (void)property, (void)ret_error;
+	return arguments_append_text(reply, grant_object_interface(context->view.grant, text));
+}
+
 static int get_packets(sd_bus *bus, const char *path, const char *interface, const char *property,
 		       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
 {
@@ -195,6 +214,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Deadline", "t", get_time, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
 	SD_BUS_PROPERTY("Origin", "s", get_origin, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Interface", "s", get_interface, 0, 0),
 	SD_BUS_PROPERTY("Packets", "t", get_packets, 0, 0),
 	SD_BUS_METHOD("Revoke", NULL, NULL, on_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("Extend", "t", SD_BUS_PARAM(seconds), NULL, , on_extend,

@@ -2,6 +2,8 @@
 /* The objects of org.spale1.Grant, and how a grant is told. */
 #pragma once
 
+#include <net/if.h>
+
 #include "bus/context.h"
 
 /* Times as the bus tells them, and what they make of the grant. */
@@ -18,3 +20,6 @@ GrantTimes grant_object_times(BusContext *context, const Grant *grant);
 
 /* "knock", "administrator" or "always". */
 const char *grant_object_origin(const Grant *grant);
+
+/* The interface that GRANT holds on, or its number if it has gone; "" where it holds on all. */
+const char *grant_object_interface(const Grant *grant, char text[static IF_NAMESIZE]);

@@ -194,7 +194,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("RevokeAll", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", revoked),
 				methods_revoke_all, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListGrants", SD_BUS_ARGS("a{sv}", filter, "u", offset, "u", limit),
-				SD_BUS_RESULT("u", total, "a(ossa(sqq)tttttss)", rows),
+				SD_BUS_RESULT("u", total, "a(ossa(sqq)tttttssst)", rows),
 				methods_list_grants, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListAlwaysAllowed", SD_BUS_NO_ARGS,
 				SD_BUS_RESULT("a(sb)", prefixes), methods_list_allowed,

@@ -123,14 +123,14 @@ static uint64_t *find_ids(const GrantTable *grants, const GrantFilter *filter, s
 static int append_row(sd_bus_message *reply, BusContext *context, uint64_t id)
 {
 	const Grant *grant = grant_object_look(context, id);
-	char path[PATHS_TEXT_MAX], source[ADDRESS_TEXT_MAX];
+	char path[PATHS_TEXT_MAX], source[ADDRESS_TEXT_MAX], interface[IF_NAMESIZE];
 	GrantTimes times;
 	int r;
 
 	if (!grant)
 		return 0;
 	times = grant_object_times(context, grant);
-	r = sd_bus_message_open_container(reply, 'r', "ossa(sqq)tttttss");
+	r = sd_bus_message_open_container(reply, 'r', "ossa(sqq)tttttssst");
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "oss", paths_of_grant(id, path), grant->client,
 					  prefix_format(&grant->source, source));
@@ -140,6 +140,11 @@ static int append_row(sd_bus_message *reply, BusContext *context, uint64_t id)
 		r = sd_bus_message_append(reply, "tttttss", times.created, times.last_seen,
 					  times.idle_until, times.grace_until, times.deadline,
 					  times.state, grant_object_origin(grant));
+	if (r >= 0)
+		r = arguments_append_text(reply, grant_object_interface(grant, interface));
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "t",
+					  manager_grant_packets(context->manager, grant));
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -168,7 +173,7 @@ int methods_list_grants(sd_bus_message *call, void *userdata, sd_bus_error *ret_
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "u", (uint32_t)count);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(ossa(sqq)tttttss)");
+		r = sd_bus_message_open_container(reply, 'a', "(ossa(sqq)tttttssst)");
 	for (size_t i = offset; r >= 0 && i < count && i - offset < limit; i++)
 		r = append_row(reply, context, ids[i]);
 	if (r >= 0)

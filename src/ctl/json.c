@@ -83,6 +83,10 @@ static int from_value(const Value *value, json_object **ret)
 		object = json_object_new_string(value->text);
 		break;
 	case VALUE_NUMBER:
+		if (value->number == UINT64_MAX) {
+			*ret = NULL;
+			return 0;
+		}
 		object = json_object_new_uint64(value->number);
 		break;
 	case VALUE_BOOL:

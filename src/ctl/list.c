@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ctl/bus.h"
@@ -13,6 +14,7 @@ static const Column grant_columns[] = {
 	{"PORTS", "ports", 0},
 	{"CLIENT", "client", 0},
 	{"STATE", "state", COLUMN_GOOD_BAD},
+	{"PACKETS", "packets", COLUMN_RIGHT},
 	{"SEEN", "last_seen", 0},
 	{"IDLE", "idle_until", 0},
 	{"ENDS", "deadline", 0},
@@ -43,6 +45,23 @@ static const Column limited_columns[] = {{"SOURCE", "source", 0}, {"UNTIL", "unt
 
 static const Column port_columns[] = {{"PORT", "port", 0}, {"PROTOCOL", "protocol", 0}};
 
+/* A link-local source with its interface, as it is written: "fe80::1%eth0". */
+static int add_zone(Record *record)
+{
+	const char *source = record_get_text(record, "source");
+	const char *interface = record_get_text(record, "interface");
+	size_t length = strcspn(source, "/");
+	_cleanup_free_ char *text = NULL;
+
+	if (!*interface)
+		return 0;
+	if (asprintf(&text, "%.*s%%%s%s", (int)length, source, interface, source + length) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return record_set_text(record, "source", text);
+}
+
 static ExitCode list_grants(sd_bus *bus, const Options *options, RecordList *list)
 {
 	const GrantFilter filter = {
@@ -51,7 +70,11 @@ static ExitCode list_grants(sd_bus *bus, const Options *options, RecordList *lis
 		.origin = options->values[OPTION_ORIGIN],
 	};
 
-	return objects_grants(bus, &filter, list);
+	ExitCode code = objects_grants(bus, &filter, list);
+
+	for (size_t i = 0; code == EXIT_CODE_DONE && i < list->count; i++)
+		code = bus_filled(add_zone(list->records[i]));
+	return code;
 }
 
 static ExitCode list_clients(sd_bus *bus, const Options *options, RecordList *list)

@@ -67,10 +67,11 @@ static const BusProperty grant_members[] = {
 	{"created", "created", VALUE_TIME},	  {"last-seen", "last_seen", VALUE_TIME},
 	{"idle-until", "idle_until", VALUE_TIME}, {"grace-until", "grace_until", VALUE_TIME},
 	{"deadline", "deadline", VALUE_TIME},	  {"state", "state", VALUE_TEXT},
-	{"origin", "origin", VALUE_TEXT},
+	{"origin", "origin", VALUE_TEXT},	  {"interface", "interface", VALUE_TEXT},
+	{"packets", "packets", VALUE_NUMBER},
 };
 
-#define GRANT_ROW "ossa(sqq)tttttss"
+#define GRANT_ROW "ossa(sqq)tttttssst"
 
 ExitCode objects_manager(sd_bus *bus, Record *record)
 {

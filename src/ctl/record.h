@@ -17,7 +17,7 @@
 typedef enum ValueKind {
 	VALUE_NONE,
 	VALUE_TEXT,
-	VALUE_NUMBER,
+	VALUE_NUMBER, /* UINT64_MAX: nobody knows */
 	VALUE_BOOL,
 	VALUE_TIME,	/* microseconds of CLOCK_REALTIME; 0: none, UINT64_MAX: never */
 	VALUE_DURATION, /* seconds; UINT64_MAX: infinity */

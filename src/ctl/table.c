@@ -83,6 +83,8 @@ char *table_format(const TableStyle *style, const Value *value, ColumnFlags flag
 	case VALUE_TEXT:
 		return text_escape(*value->text ? value->text : "-");
 	case VALUE_NUMBER:
+		if (value->number == UINT64_MAX)
+			return strdup("-");
 		snprintf(text, sizeof(text), "%" PRIu64, value->number);
 		return strdup(text);
 	case VALUE_BOOL:

@@ -5,8 +5,9 @@
  *     bench-grants STATE-DIRECTORY [GRANTS]
  *
  * Adds GRANTS of an administrator (100,000 unless said otherwise), walks them, refreshes a page of
- * 1,000, looks for ended ones, revokes one and then all of them, and has them expire at once.
- * "longest" is the longest single call: as long waits a knock that comes meanwhile.
+ * 1,000 and reads what it let through, looks for ended ones, revokes one and then all of them, and
+ * has them expire at once. "longest" is the longest single call: as long waits a knock that comes
+ * meanwhile.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -116,6 +117,10 @@ static void walk(const Bench *bench)
 	for (size_t i = 0; i < PAGE && i < grant_table_count(grants); i++)
 		manager_refresh_grant(bench->manager, grant_table_get(grants, i));
 	print_times("refresh a page of 1,000", now_ns() - begin_ns, 0);
+	begin_ns = now_ns();
+	for (size_t i = 0; i < PAGE && i < grant_table_count(grants); i++)
+		manager_grant_packets(bench->manager, grant_table_get(grants, i));
+	print_times("read the packets of a page of 1,000", now_ns() - begin_ns, 0);
 }
 
 static int expire(Bench *bench, uint64_t *longest_ns)

@@ -135,6 +135,9 @@ def test_an_interface_whose_name_is_no_text(all_):
         run("ip", "link", "set", odd, "up")
         run("ip", "link", "set", half, "up")
         assert wait_until(lambda: {r"odd\xff", r"ä\xf0"} <= set(all_.get("UncoveredInterfaces")))
+        answer = all_.manager("AddGrant", "(sa(sqq)a{sv})", (
+            "fe80::77", PORTS, {"interface": variant("s", "eth0")}))
+        assert all_.get("Interface", answer.value[0], "org.spale1.Grant") == "eth0"
     finally:
         run("ip", "link", "del", odd)
 

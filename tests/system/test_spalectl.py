@@ -130,7 +130,9 @@ def test_grant_and_revoke(outside):
     granted = as_json("grant", "10.77.0.3", f"{services.TCP}/tcp", "--lifetime", "1h")
     assert outside.reaches(services.TCP, source=1)
     (row,) = as_json("list", "grants", "--source", "10.77.0.3")
-    assert (row["id"], row["origin"]) == (granted["id"], "administrator")
+    assert (row["id"], row["origin"], row["interface"]) == (granted["id"], "administrator", None)
+    # The handshake at least.
+    assert row["packets"] >= 2
     spalectl("extend", "0" + granted["id"], "2h")
     (longer,) = as_json("list", "grants", "--source", "10.77.0.3")
     assert longer["deadline"] > row["deadline"]
@@ -141,6 +143,21 @@ def test_grant_and_revoke(outside):
     assert fails(5, "list grants", "revoke", "10.77.0.3")
     assert fails(5, "no such grant", "revoke", "--id", granted["id"])
     assert fails(1, "list ports", "grant", "10.77.0.3", "1/tcp")
+
+
+def test_a_grant_at_one_interface():
+    """Addresses of a link say something only together with it."""
+    for zone in "eth0", "lo":
+        spalectl("grant", f"fe80::77%{zone}")
+    rows = as_json("list", "grants", "--source", "fe80::77")
+    assert [(row["source"], row["interface"], row["packets"]) for row in rows] == [
+        ("fe80::77%eth0", "eth0", 0), ("fe80::77%lo", "lo", 0)]
+    assert re.search(rf"(?m)^ *{rows[1]['id']}  fe80::77%lo .*  active +0 ",
+                     spalectl("list", "grants").stdout)
+    spalectl("revoke", "--id", rows[1]["id"])
+    assert [row["source"] for row in as_json("list", "grants", "--source", "fe80::77")] == ["fe80::77%eth0"]
+    spalectl("revoke", "fe80::77")
+    assert as_json("list", "grants", "--source", "fe80::77") == []
 
 
 def test_allowed(outside):

@@ -29,6 +29,8 @@ static void test_values(void **state)
 	record_set_bool(&record, "yes", true);
 	record_set(&record, "nothing", (Value){0});
 	record_set_text(&record, "empty", "");
+	record_set_number(&record, "unknown", UINT64_MAX);
+	record_set_number(&record, "many", UINT64_MAX - 1);
 	record_set(&record, "never_yet", (Value){.kind = VALUE_TIME});
 	record_set(&record, "time", (Value){.kind = VALUE_TIME, .number = 1763769600000000});
 	record_set(&record, "never", (Value){.kind = VALUE_TIME, .number = UINT64_MAX});
@@ -38,7 +40,8 @@ static void test_values(void **state)
 	assert_string_equal(json,
 			    "{\"text\":\"a\\\"\\n\\u001b\",\"ports\":[\"22/tcp\",\"22/udp\"],"
 			    "\"list\":[\"a/b\"],\"numbers\":{\"denied\":18446744073709551615},"
-			    "\"yes\":true,\"nothing\":null,\"empty\":null,\"never_yet\":null,"
+			    "\"yes\":true,\"nothing\":null,\"empty\":null,\"unknown\":null,"
+			    "\"many\":18446744073709551614,\"never_yet\":null,"
 			    "\"time\":\"2025-11-22T00:00:00.000000Z\",\"never\":\"infinity\","
 			    "\"span\":90,\"always\":\"infinity\"}");
 }

@@ -62,6 +62,18 @@ static void test_aligned(void **state)
 		     "\xe6\xbc\xa2    12345678  -\n");
 }
 
+static void test_unknown_number(void **state)
+{
+	_cleanup_record_list_ RecordList list = {0};
+
+	(void)state;
+	add(&list, "known", UINT64_MAX - 1, "active");
+	add(&list, "unknown", UINT64_MAX, "active");
+	assert_table(&(TableStyle){.no_legend = true}, &list,
+		     "known    18446744073709551614  active\n"
+		     "unknown                     -  active\n");
+}
+
 static void test_empty(void **state)
 {
 	const RecordList list = {0};
@@ -122,8 +134,11 @@ static void test_one_record(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_aligned),	   cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_narrow),	   cmocka_unit_test(test_coloured_and_escaped),
+		cmocka_unit_test(test_aligned),
+		cmocka_unit_test(test_unknown_number),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_coloured_and_escaped),
 		cmocka_unit_test(test_one_record),
 	};
 
