@@ -193,6 +193,7 @@ def test_reload_asks_nobody_else():
 # ---- keys ------------------------------------------------------------------------------------
 
 KEY = machine.CONF / "server.key"
+DECRYPTED = pathlib.Path("/run/credentials/spale-key@server.key.service/server.key")
 
 
 def test_key_is_roots_alone(outside, alice):
@@ -238,6 +239,44 @@ def test_key_can_be_an_encrypted_credential(outside, alice):
         assert outside.gets_in(alice)
     finally:
         drop_in_remove("encrypted")
+        encrypted.unlink()
+        KEY.write_bytes(kept)
+        KEY.chmod(0o600)
+
+
+def test_key_that_cannot_be_decrypted_opens_nothing(outside, alice, tmp_path):
+    """It is decrypted by a service of its own, without which spaled starts and protects."""
+    kept = KEY.read_bytes()
+    bob = machine.new_client(tmp_path, "bob")
+    encrypted = machine.CONF / "server.key.cred"
+    run("systemd-creds", "encrypt", "--with-key=host", "--name=server.key", KEY, encrypted)
+    good = encrypted.read_bytes()
+    KEY.unlink()
+    drop_in("encrypted", f"[Service]\nLoadCredential=server.key:{DECRYPTED}\n")
+    try:
+        systemctl("enable", "spale-key@server.key")
+        systemctl("restart", "spaled")
+        assert outside.gets_in(alice)
+        assert DECRYPTED.read_bytes() == kept
+        assert stat.S_IMODE(DECRYPTED.stat().st_mode) == 0o400 and DECRYPTED.stat().st_uid == 0
+
+        # As at a boot with another TPM, or without the file.
+        systemctl("stop", "spaled", "spale-key@server.key")
+        encrypted.write_bytes(good[:-8] + b"AAAAAAA=")
+        systemctl("start", "spaled")
+        assert show("Result", "spale-key@server.key") == "exit-code"
+        assert outside.is_kept_from(services.TCP)
+        assert show("StatusText").endswith("; no knock can be taken: no server key can be read")
+        outside.knock(bob)
+        assert outside.is_kept_from(services.TCP)
+
+        encrypted.write_bytes(good)
+        systemctl("restart", "spale-key@server.key", "spaled")
+        assert "no knock" not in show("StatusText")
+        assert outside.gets_in(bob)
+    finally:
+        drop_in_remove("encrypted")
+        systemctl("disable", "--now", "spale-key@server.key")
         encrypted.unlink()
         KEY.write_bytes(kept)
         KEY.chmod(0o600)
