@@ -12,7 +12,7 @@ bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytes
 kernels=(busybox-static cpio debian-archive-keyring kmod qemu-system-x86 xz-utils zstd)
 test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban firewalld fish gir1.2-glib-2.0 git
     groff-base less libclang-rt-dev libglib2.0-bin libpam-systemd lintian nftables polkitd procps
-    python3-gi python3-systemd systemd-container systemd-sysv tmux xdp-tools zsh)
+    python3-gi python3-pytest-xdist python3-systemd systemd-container systemd-sysv tmux xdp-tools zsh)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench|kernels|releases…" >&2

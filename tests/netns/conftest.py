@@ -14,7 +14,14 @@ from lib.services import Services
 sys.dont_write_bytecode = True
 
 
+def pytest_addoption(parser):
+    parser.addoption("--alone", choices=("yes", "no"),
+                     help="only tests that need the machine for themselves, or only those that do not")
+
+
 def pytest_configure(config):
+    _end_in_order()
+    config.addinivalue_line("markers", "alone: needs the machine for itself, as floods and the like do")
     for need in netns.NEEDS:
         config.addinivalue_line("markers", f"{need}: left out, and said, where the kernel has none")
 
@@ -25,13 +32,21 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if item.get_closest_marker(need)]
         if not left_out or netns.has(need):
             continue
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-        print(f"left out, for this kernel lacks what {need} names: {len(left_out)} tests")
+        _deselect(config, items, left_out)
+        if config.option.alone != "no":  # says it once, and not from a process that nobody hears
+            print(f"left out, for this kernel lacks what {need} names: {len(left_out)} tests")
+    if config.option.alone:
+        _deselect(config, items, [item for item in items if config.option.alone
+                                  != ("yes" if item.get_closest_marker("alone") else "no")])
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ends_in_order():
+def _deselect(config, items, without):
+    chosen = set(items) - set(without)
+    items[:] = [item for item in items if item in chosen]
+    config.hook.pytest_deselected(items=without)
+
+
+def _end_in_order():
     """A terminated run takes its namespaces and daemons with it."""
     def interrupt(_number, _frame):
         raise KeyboardInterrupt

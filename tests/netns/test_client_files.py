@@ -138,6 +138,7 @@ def test_directory_comes_and_goes(daemon, lab):
     assert "client=bob" not in daemon.log(mark)
 
 
+@pytest.mark.alone
 def test_many_changes_at_once(daemon):
     """More than the kernel's queue takes, or as many as there are: the last state counts."""
     directory = daemon.keys.clients_directory

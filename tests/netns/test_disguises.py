@@ -12,6 +12,9 @@ import pytest
 from lib import netns, packets
 from lib.daemon import Spaled
 
+# All of them share what takes long to find out, and so one process.
+pytestmark = pytest.mark.xdist_group("disguises")
+
 ROWS = [pytest.param(disguise, id=f"{disguise.family}-{disguise.name}")
         for disguise in packets.DISGUISES]
 

@@ -11,6 +11,8 @@ import pytest
 from lib import knock, packets, services
 from lib.netns import tcp_closed, tcp_open
 
+pytestmark = pytest.mark.alone
+
 DATAGRAMS = 20000
 
 

@@ -423,6 +423,7 @@ def test_a_full_set(daemon, lab, nft):
     assert shows(nft, "spale4", granted(lab, "ipv4"))
 
 
+@pytest.mark.alone
 def test_reload_storm(daemon, lab, nft):
     """A thousand times everything is flushed and loaded anew while knocks arrive."""
     nft.load(HOST)

@@ -59,17 +59,21 @@ class Tc:
 
 
 class XdpLoader:
-    """xdp-loader of xdp-tools."""
+    """xdp-loader of xdp-tools, with a /run of its own: a lock file there lets one run at a time."""
 
     def __init__(self, namespace, bpffs):
         self._namespace = namespace
         self.pins = bpffs.path / "spale"
 
     def load(self, device):
-        self._namespace.run("xdp-loader", "load", "-p", self.pins, device, XDP_OBJECT)
+        self._run("load", "-p", self.pins, device, XDP_OBJECT)
 
     def unload(self, device):
-        self._namespace.run("xdp-loader", "unload", "-a", device, check=False)
+        self._run("unload", "-a", device, check=False)
+
+    def _run(self, *argv, **options):
+        self._namespace.run("unshare", "--mount", "sh", "-ec",
+                            'mount -t tmpfs run /run; exec xdp-loader "$@"', "sh", *argv, **options)
 
 
 LOADERS = {"ip": Ip, "tc": Tc, "xdp-loader": XdpLoader}

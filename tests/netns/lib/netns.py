@@ -37,6 +37,10 @@ class Namespace:
         subprocess.run(["ip", "netns", "add", name], check=True)
         self._fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         self.ip("link set lo up")
+        # A device's own address can be used at once too.
+        with self.enter(), open("/proc/sys/net/ipv6/conf/default/accept_dad", "w",
+                                encoding="ascii") as file:
+            file.write("0")
 
     @contextlib.contextmanager
     def enter(self):
