@@ -55,7 +55,8 @@ static void say_grant(const Announcer *announcer, JournalEvent event, const Gran
 
 	fields.client = grant->client;
 	fields.source = prefix_format(&grant->source, source);
-	fields.ports = text;
+	/* Of one that an earlier daemon made nobody knows more. */
+	fields.ports = ports->count > 0 ? text : "all";
 	fields.grant = format_id(grant->id, id);
 	fields.interface = grant->ifindex ? if_indextoname(grant->ifindex, interface) : NULL;
 	fields.caller = announcer->caller;

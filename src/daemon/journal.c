@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@
 
 /* Where journald takes entries. */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+/* /dev/null. */
+#define NULL_DEVICE makedev(1, 3)
 
 static LogLevel lowest = LOG_LEVEL_INFO;
 
@@ -45,15 +49,21 @@ static int priority(LogLevel level)
 	return 3;
 }
 
-/* Whether stderr goes to the journal itself, as $JOURNAL_STREAM says (systemd.exec(5)). */
+/*
+ * Whether lines are for the journal itself: where stderr goes there, as $JOURNAL_STREAM says
+ * (systemd.exec(5)), and where it goes nowhere, in a service: then journald was not there when the
+ * service was started.
+ */
 static bool is_journal_stream(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	char here[64];
 	struct stat st;
 
-	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+	if (fstat(STDERR_FILENO, &st) < 0)
 		return false;
+	if (!stream)
+		return getenv("NOTIFY_SOCKET") && S_ISCHR(st.st_mode) && st.st_rdev == NULL_DEVICE;
 	snprintf(here, sizeof(here), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	return strcmp(stream, here) == 0;
 }

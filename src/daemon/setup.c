@@ -9,6 +9,9 @@
 #include "daemon/journal.h"
 #include "enforce/pins.h"
 
+/* Most lines about refused clients each time that they are read: there may be ten thousands. */
+#define REFUSED_LINES_MAX 20
+
 void setup_done(Setup *setup)
 {
 	config_free(setup->config);
@@ -25,7 +28,8 @@ static void client_refused(const char *name, const Diagnostic *why, void *userda
 	_cleanup_free_ char *detail = NULL;
 	Setup *setup = userdata;
 
-	setup->refused++;
+	if (++setup->refused > REFUSED_LINES_MAX)
+		return;
 	if (asprintf(&detail, "%s: %s", why->origin ?: name, why->text) < 0)
 		detail = NULL;
 	journal_event(JOURNAL_CLIENT_REFUSED,
@@ -82,6 +86,11 @@ static int load_clients(const Options *options, const Config *config, ClientFile
 		return -ENOMEM;
 	r = client_files_load(config, directory, &setup->roster, &to, &setup->clients);
 	journal_diagnostics(&diagnostics);
+	if (refused == client_refused && setup->refused > REFUSED_LINES_MAX)
+		journal_line(LOG_LEVEL_WARNING,
+			     "%zu more reasons to refuse clients: \"spaled --check-config\" says "
+			     "all of them",
+			     setup->refused - REFUSED_LINES_MAX);
 	return r;
 }
 

@@ -263,6 +263,41 @@ def test_what_is_unusable(since):
     since.one("RELOAD_FAILED", "error", detail=any)
 
 
+def test_many_unusable_clients(since):
+    """The journal gets some of them and a number, who checks the configuration all."""
+    said = machine.Said()
+    bad = [CONF / "clients" / f"mallory{number}.pem" for number in range(33)]
+    for path in bad:
+        path.write_text("no key\n")
+    systemctl("reload", "spaled")
+    checked = run("spaled", "--check-config", check=False).stderr
+    for path in bad:
+        path.unlink()
+    assert f"{len(bad) - 20} more reasons to refuse clients" in said
+    # That they changed may have been noticed as well.
+    assert len(entries("CLIENT_REFUSED", since.cursor)) in (20, 40)
+    assert all(f"{path}: error:" in checked for path in bad)
+
+
+JOURNALD = [f"systemd-journald{suffix}" for suffix in (".service", ".socket", "-dev-log.socket",
+                                                       "-audit.socket")]
+
+
+def test_started_without_journald(outside, alice, since):
+    """What happens once it is there is told to it, and what happened before is on nobody's record."""
+    systemctl("stop", *JOURNALD)
+    try:
+        systemctl("restart", "spaled")
+        pid = machine.main_pid()
+    finally:
+        systemctl("start", *reversed(JOURNALD))
+    assert entries("STARTED", since.cursor) == []
+    assert outside.gets_in(alice)
+    since.one("KNOCK_ACCEPTED", client="alice", source=any, ports=PORTS, until=any,
+              interface="eth0")
+    assert machine.main_pid() == pid
+
+
 def test_last_words_are_the_units(since):
     """A process that ends at once is known by its unit all the same."""
     (CONF / "spale.conf").write_text("[Protect]\nPorts=nonsense\n")

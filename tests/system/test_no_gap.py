@@ -320,7 +320,7 @@ def test_what_is_not_allowed_any_more_is_gone(outside, alice, mode):
         conf.write_text("[Client]\nEnabled=no\n")
         said = machine.Said()
         systemctl("restart", "spaled")
-        assert "grant revoked: client=alice source=10.77.0.2 reason=client-disabled" in said
+        assert "grant revoked: client=alice source=10.77.0.2 ports=\"all\" reason=client-disabled" in said
         assert outside.is_kept_from(services.ALSO)
     finally:
         conf.unlink()
