@@ -11,8 +11,9 @@ demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
 kernels=(busybox-static cpio debian-archive-keyring kmod qemu-system-x86 xz-utils zstd)
 test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban firewalld fish gir1.2-glib-2.0 git
-    groff-base less libclang-rt-dev libglib2.0-bin libpam-systemd lintian nftables polkitd procps
-    python3-gi python3-pytest-xdist python3-systemd systemd-container systemd-sysv tmux xdp-tools zsh)
+    groff-base less libclang-rt-dev libglib2.0-bin libpam-systemd lintian netcat-openbsd nftables
+    openssh-client openssh-server polkitd procps python3-gi python3-pytest-xdist python3-systemd sudo
+    systemd-container systemd-sysv tmux xdp-tools zsh)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench|kernels|releases…" >&2
@@ -51,11 +52,16 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 echo "installing: ${missing[*]}"
-# A firewall that starts because it was installed is not what anybody asked for: tests have their own.
-case " ${missing[*]} " in
-*" firewalld "*) [ -e /etc/systemd/system/firewalld.service ] ||
-    ln -s /dev/null /etc/systemd/system/firewalld.service ;;
-esac
+# A firewall, or a door, that is there because it was installed is not what anybody asked for: tests
+# have their own.
+mask() {
+    local unit
+    for unit; do
+        [ -e "/etc/systemd/system/$unit" ] || ln -s /dev/null "/etc/systemd/system/$unit"
+    done
+}
+case " ${missing[*]} " in *" firewalld "*) mask firewalld.service ;; esac
+case " ${missing[*]} " in *" openssh-server "*) mask ssh.service ssh.socket ;; esac
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,7 +30,11 @@ static int find_server(const Options *options, PublicKey *ret_key)
 
 	r = path ? key_file_read_public(AT_FDCWD, path, ret_key, &error)
 		 : key_output_find_server(SERVER_PUBLIC, SERVER_KEY, ret_key, &error);
-	if (r < 0)
+	if (!path && r == -EACCES)
+		report_error("only root can read the server's public key in " SPALE_CONFDIR
+			     ": take sudo, or give it with --server-pub FILE, or --public-key FILE "
+			     "with a key that the client made itself");
+	else if (r < 0)
 		report_error("no public key of the server (%s): give --server-pub FILE, or "
 			     "--public-key FILE with a key that the client made itself",
 			     error ? error : strerror(-r));
@@ -92,6 +97,17 @@ static ExitCode enrol(sd_bus *bus, const Options *options, const char *pem, Reco
 	return bus_filled(r);
 }
 
+static void block_interruptions(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 ExitCode verb_client_add(const Options *options)
 {
 	const char *name = options->arguments[0], *public_key = options->values[OPTION_PUBLIC_KEY];
@@ -114,7 +130,11 @@ ExitCode verb_client_add(const Options *options)
 	code = bus_open(options->ask, &bus);
 	if (code != EXIT_CODE_DONE)
 		return code;
-	/* The key file first: an enrolled key that nobody has helps nobody. */
+	/*
+	 * The key file first: an enrolled key that nobody has helps nobody. Who interrupts ends the
+	 * agent, and so gets a refusal, after which there is to be no key file.
+	 */
+	block_interruptions();
 	if ((public_key ? read_key(public_key, pem) : make_keys(options, &outputs, pem)) < 0)
 		return EXIT_CODE_FAILED;
 	code = enrol(bus, options, pem, &record);

@@ -10,7 +10,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <utmpx.h>
+
+#include <systemd/sd-login.h>
 
 #include "util/cleanup.h"
 #include "util/parse.h"
@@ -132,37 +133,17 @@ static int origin_of(pid_t pid, Origin *ret_origin)
 	return -ENOENT;
 }
 
-/* By the list of who is logged in where. */
-static int origin_of_terminal(Origin *ret_origin)
+/* By the session that this process belongs to, of which logind knows how it began. */
+static int origin_of_session(Origin *ret_origin)
 {
-	static const uint8_t nothing[12];
-	const char *terminal = ttyname(STDIN_FILENO);
-	struct utmpx *entry;
-	int r = -ENOENT;
+	_cleanup_free_ char *session = NULL, *host = NULL;
+	Origin origin = {0};
 
-	if (!terminal || strncmp(terminal, "/dev/", 5) != 0)
+	if (sd_pid_get_session(0, &session) < 0 || sd_session_get_remote_host(session, &host) < 0 ||
+	    parse_end(host, origin.client, origin.zone) < 0)
 		return -ENOENT;
-	setutxent();
-	while (r < 0 && (entry = getutxent())) {
-		Origin origin = {0};
-		struct in6_addr ipv6;
-		struct in_addr ipv4;
-		Address address;
-
-		if (entry->ut_type != USER_PROCESS || entry->ut_addr_v6[0] == 0 ||
-		    strncmp(entry->ut_line, terminal + 5, sizeof(entry->ut_line)) != 0)
-			continue;
-		memcpy(&ipv6, entry->ut_addr_v6, sizeof(ipv6));
-		memcpy(&ipv4, entry->ut_addr_v6, sizeof(ipv4));
-		address = memcmp(&entry->ut_addr_v6[1], nothing, sizeof(nothing)) == 0
-				  ? address_from_ipv4(ipv4)
-				  : address_from_ipv6(&ipv6);
-		address_format(&address, origin.client);
-		*ret_origin = origin;
-		r = 0;
-	}
-	endutxent();
-	return r;
+	*ret_origin = origin;
+	return 0;
 }
 
 int surroundings_find_origin(Origin *ret_origin)
@@ -177,7 +158,7 @@ int surroundings_find_origin(Origin *ret_origin)
 		if (pid > 1 && origin_of(pid, ret_origin) == 0)
 			return 0;
 	}
-	return origin_of_terminal(ret_origin);
+	return origin_of_session(ret_origin);
 }
 
 /* A word of a line of /proc/net; moves *REST behind it. */

@@ -25,8 +25,8 @@ int surroundings_parse_connection(const char *text, Origin *ret_origin);
 
 /*
  * Where this process's person comes from: by its environment, by that of the processes above it
- * (sudo takes it away), or by who is logged in at its terminal. -ENOENT: not over the network, as
- * far as can be told.
+ * (sudo takes it away), or by the session that logind knows. -ENOENT: not over the network, as far
+ * as can be told.
  */
 int surroundings_find_origin(Origin *ret_origin);
 

@@ -35,6 +35,7 @@ DOORS = {
     "libmnl/": ["enforce"],
     "libnftnl/": ["enforce"],
     "systemd/sd-bus": ["bus", "ctl"],
+    "systemd/sd-login": ["ctl"],
     "systemd/": ["daemon"],
     "json-c/": ["ctl"],
 }

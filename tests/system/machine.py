@@ -156,13 +156,17 @@ def new_client(directory, name):
     return directory / f"{name}.key"
 
 
+def first_start():
+    """No test waits for what might have been accepted before the first start."""
+    spaled = shutil.which("spaled")
+    drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
+
+
 def configure():
     """A key for the server, and a configuration."""
     run("spale-keygen", "server", "--install")
     write_configuration()
-    # No test waits for what might have been accepted before the first start.
-    spaled = shutil.which("spaled")
-    drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
+    first_start()
 
 
 def forget_last_good():

@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import bus
+import logins
 import machine
 import pytest
 from bus import ACTIONS, DENIED, MANAGER, PROPERTIES, Caller, likely_call, variant
@@ -26,6 +27,7 @@ TABLE = {
                           "Remove": "manage-clients", "Set": "manage-clients"},
 }
 PEOPLE = ["nobodys", "boss", "porter", *(f"may-{each}" for each in ACTIONS)]
+REMOTE = [f"{name} over ssh" for name in ("nobodys", "boss", "porter", "root")]
 
 
 def guard(kind, interface, name):
@@ -40,6 +42,11 @@ def everybody(outside):
     systemctl("restart", "spaled")
     assert bus.wait_for_name()
     callers = {name: Caller(name) for name in ("root", "all", *PEOPLE)}
+    logins.start_sshd()
+    for name in REMOTE:
+        user = name.split()[0]
+        logins.let_in(user)
+        callers[name] = Caller(user, through=logins.over_ssh(outside, user))
     yield callers
     for each in callers.values():
         each.close()
@@ -73,7 +80,13 @@ def test_works_for_who_may(all_, paths, kind, interface, name):
         assert variant(f"({''.join(results)})", answer.value).unpack() == answer.value
 
 
-@pytest.mark.parametrize("user", PEOPLE)
+def test_who_came_over_ssh_is_remote(everybody, outside):
+    for name in REMOTE:
+        (session,) = logins.sessions(Name=name.split()[0])
+        assert (session["Remote"], session["RemoteHost"]) == ("yes", outside.source("ipv4"))
+
+
+@pytest.mark.parametrize("user", PEOPLE + REMOTE[:-1])
 def test_denied_changes_nothing(everybody, paths, user):
     """All at once that this person may not do, and then a look at everything."""
     before = bus.state(everybody["all"])
@@ -88,12 +101,12 @@ def test_denied_changes_nothing(everybody, paths, user):
     assert bus.state(everybody["all"]) == before
 
 
-@pytest.mark.parametrize("user", ["porter", *(f"may-{each}" for each in ACTIONS), "root"])
+@pytest.mark.parametrize("user", ["porter", *(f"may-{each}" for each in ACTIONS), "root", *REMOTE[-2:]])
 def test_passes_with_the_action_of_the_table(everybody, user):
     """And with no other: the test above."""
     tried = 0
     for kind, interface, name in bus.members():
-        if user == "root" or bus.may(user, guard(kind, interface, name)):
+        if user.startswith("root") or bus.may(user, guard(kind, interface, name)):
             paths = bus.something_to_change(everybody["all"]) if kind != "get" or not tried else paths
             answer = likely_call(everybody[user], kind, interface, name, paths)
             assert bus.passed(answer), (kind, interface, name, answer)

@@ -5,12 +5,7 @@ Who is asked nothing, and who is told nothing.
 """
 
 import os
-import pty
-import re
-import select
 import signal
-import termios
-import time
 
 import bus
 import machine
@@ -63,72 +58,7 @@ def sources(all_):
     return {row[2] for row in all_.manager("ListGrants", "(a{sv}uu)", ({}, 0, 1000)).value[1]}
 
 
-# ---- people -----------------------------------------------------------------------------------
-
-PROBE = """<policyconfig><action id="org.spale1.test"><message>x</message><defaults>
-<allow_any>no</allow_any><allow_inactive>auth_admin</allow_inactive><allow_active>yes</allow_active>
-</defaults></action></policyconfig>"""
-
-
-@pytest.mark.parametrize("login, believed", [
-    (["XDG_SESSION_CLASS=user"], (False, False)),  # no seat: as over ssh
-    (["XDG_SESSION_CLASS=user", "XDG_SEAT=seat0"], (True, False)),
-])
-def test_administrators_can_work_wherever_they_are(root, all_, paths, login, believed):
-    """With a session of each kind, and polkit agrees on which kind it is."""
-    probe = machine.pathlib.Path("/usr/share/polkit-1/actions/org.spale1.test.policy")
-    probe.write_text(PROBE)
-    bus.restart_polkit()
-    boss = Caller("boss", login)
-    try:
-        answer = root.call(bus.AUTHORITY, f"{bus.POLKIT}.Authority", "CheckAuthorization",
-                           variant("((sa{sv})sa{ss}us)", (
-                               ("system-bus-name", {"name": variant("s", boss.name)}),
-                               "org.spale1.test", {}, 0, "")), to=bus.POLKIT)
-        assert answer.value[0][:2] == believed
-        assert boss.call(*ADD).error == bus.ASK
-        boss.become_agent()
-        call = boss.begin(*ADD, interactive=True)
-        boss.agree(boss.question(), root)
-        assert boss.answer(call).error is None
-        assert "203.0.113.5" in sources(all_)
-    finally:
-        boss.close()
-        probe.unlink()
-        bus.restart_polkit()
-
-
-def test_a_password_on_a_terminal(all_, paths):
-    """The stock agent, a person who types, PAM, and busctl."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execvp("setpriv", [
-            "setpriv", "--reuid", "boss", "--regid", "boss", "--init-groups", "sh", "-c",
-            "pkttyagent --process $$ & sleep 1; exec busctl --timeout=60 call org.spale1 "
-            f"{MANAGER} org.spale1.Manager AddGrant 'sa(sqq)a{{sv}}' 203.0.113.5 "
-            f"1 tcp {services.TCP} {services.TCP} 0"])
-    said, typed = b"", False
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            said += os.read(terminal, 4096)
-        except OSError:
-            break
-        # What is typed while the terminal still echoes is thrown away.
-        if b"Password: " in said and not typed:
-            wait_until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, 5)
-            os.write(terminal, b"open sesame\n")
-            typed = True
-    os.kill(child, signal.SIGHUP)
-    os.waitpid(child, 0)
-    os.close(terminal)
-    text = said.decode(errors="replace")
-    assert "AUTHENTICATION COMPLETE" in text, text
-    assert re.search(r'o "/org/spale1/grant/\d+"', text), text
-    assert "203.0.113.5" in sources(all_)
-
+# ---- dialogs ----------------------------------------------------------------------------------
 
 def test_inspect_is_asked_once_and_the_others_each_time(root, caller, paths):
     def asked(*call):

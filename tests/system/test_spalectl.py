@@ -44,8 +44,7 @@ def fails(status, pattern, *argv, **options):
 def routed(outside):
     """What faces the network is found by the default route."""
     machine.install_packages()
-    spaled = run("sh", "-c", "command -v spaled").stdout.strip()
-    machine.drop_in("first-start", f"[Service]\nExecStart=\nExecStart={spaled} --first-start\n")
+    machine.first_start()
     run("ip", "route", "add", "default", "via", "10.77.0.2")
     yield
 
