@@ -18,7 +18,9 @@ class Terminal:
         words = ["env", "TERM=tmux-256color", "LC_ALL=C.UTF-8",
                  *(f"{name}={value}" for name, value in variables.items()), *map(str, argv)]
         self._tmux("new-session", "-d", "-s", self._name, "-x", columns, "-y", rows,
-                   shlex.join(words) + "; echo status=$?; sleep 100")
+                   shlex.join(words) + "; echo status=$?; sleep 100",
+                   # A server that goes with its last terminal may do so while the next one comes.
+                   ";", "set-option", "-s", "exit-empty", "off")
 
     @staticmethod
     def _tmux(*argv):
