@@ -8,6 +8,7 @@
 
 #include <spale/bus-names.h>
 
+#include "bus/answers.h"
 #include "bus/context.h"
 #include "bus/filter.h"
 #include "bus/managed-objects.h"
@@ -43,6 +44,8 @@ static void leave(Bus *bus)
 	bus->filter = NULL;
 	managed_objects_free(bus->objects);
 	bus->objects = NULL;
+	answers_free(bus->context.answers);
+	bus->context.answers = NULL;
 	callers_free(bus->context.callers);
 	bus->context.callers = NULL;
 	if (bus->context.bus) {
@@ -179,6 +182,8 @@ static int join(Bus *bus)
 			       &bus->filter);
 	if (r >= 0)
 		r = managed_objects_new(&bus->context, &bus->objects);
+	if (r >= 0)
+		r = answers_new(&bus->context, &bus->context.answers);
 	if (r >= 0)
 		filter_set_passed(bus->filter, managed_objects_take, bus->objects);
 	if (r >= 0)

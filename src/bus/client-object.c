@@ -5,6 +5,7 @@
 
 #include <spale/bus-names.h>
 
+#include "bus/answers.h"
 #include "bus/arguments.h"
 #include "bus/errors.h"
 #include "bus/objects.h"
@@ -41,8 +42,7 @@ static int change(BusContext *context, sd_bus_message *call, const ClientSetting
 		return r;
 	r = manager_set_client(context->manager, name, settings, count,
 			       context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, r, error, NULL);
 }
 
 static int on_enable(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -73,8 +73,7 @@ static int on_remove(sd_bus_message *call, void *userdata, sd_bus_error *ret_err
 	if (r < 0)
 		return r;
 	r = manager_remove_client(context->manager, name, context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, r, error, NULL);
 }
 
 /* ---- properties ---------------------------------------------------------------------------- */

@@ -31,6 +31,7 @@ typedef struct BusContext {
 	/* While the bus is there. */
 	sd_bus *bus;
 	Callers *callers;
+	struct Answers *answers;
 } BusContext;
 
 /* MONO_NS as the bus tells times; SPALE_NEVER_NS: never. */

@@ -8,6 +8,7 @@
 
 #include <spale/bus-names.h>
 
+#include "bus/answers.h"
 #include "bus/arguments.h"
 #include "bus/errors.h"
 #include "bus/objects.h"
@@ -86,8 +87,7 @@ static int on_revoke(sd_bus_message *call, void *userdata, sd_bus_error *ret_err
 	if (r < 0)
 		return r;
 	r = manager_revoke_grant(context->manager, id, context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, r, error, NULL);
 }
 
 static int on_extend(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)

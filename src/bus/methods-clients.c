@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bus/answers.h"
 #include "bus/context.h"
 #include "bus/errors.h"
 #include "bus/paths.h"
@@ -28,8 +29,7 @@ int methods_enroll_client(sd_bus_message *call, void *userdata, sd_bus_error *re
 		return r;
 	r = manager_enroll_client(context->manager, name, &key, settings.items, settings.count,
 				  context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, "o", paths_of_client(name, path));
+	return answers_give(context, call, r, error, "o", paths_of_client(name, path));
 }
 
 int methods_remove_client(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -43,8 +43,7 @@ int methods_remove_client(sd_bus_message *call, void *userdata, sd_bus_error *re
 	if (r < 0)
 		return r;
 	r = manager_remove_client(context->manager, name, context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, r, error, NULL);
 }
 
 /* A list in the making. */

@@ -7,6 +7,7 @@
 
 #include <spale/bus-names.h>
 
+#include "bus/answers.h"
 #include "bus/arguments.h"
 #include "bus/context.h"
 #include "bus/errors.h"
@@ -39,7 +40,7 @@ int methods_revoke_grant(sd_bus_message *call, void *userdata, sd_bus_error *ret
 	_cleanup_port_list_ PortList ports = PORT_LIST_NULL;
 	_cleanup_free_ char *error = NULL;
 	Prefix source;
-	size_t count;
+	size_t count = 0;
 	int r;
 
 	r = arguments_read_prefix(call, &source, ret_error);
@@ -49,8 +50,7 @@ int methods_revoke_grant(sd_bus_message *call, void *userdata, sd_bus_error *ret
 		return r;
 	r = manager_revoke_grants(context->manager, &source, &ports, context_caller(context, call),
 				  &count, &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, "u", (uint32_t)count);
+	return answers_give(context, call, r, error, "u", (uint32_t)count);
 }
 
 int methods_revoke_client(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -58,7 +58,7 @@ int methods_revoke_client(sd_bus_message *call, void *userdata, sd_bus_error *re
 	BusContext *context = userdata;
 	_cleanup_free_ char *error = NULL;
 	const char *name;
-	size_t count;
+	size_t count = 0;
 	int r;
 
 	r = requests_read_name(call, &name, ret_error);
@@ -66,20 +66,19 @@ int methods_revoke_client(sd_bus_message *call, void *userdata, sd_bus_error *re
 		return r;
 	r = manager_revoke_client(context->manager, name, context_caller(context, call), &count,
 				  &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, "u", (uint32_t)count);
+	return answers_give(context, call, r, error, "u", (uint32_t)count);
 }
 
 int methods_revoke_all(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
 	BusContext *context = userdata;
 	_cleanup_free_ char *error = NULL;
-	size_t count;
+	size_t count = 0;
 	int r;
 
+	(void)ret_error;
 	r = manager_revoke_all(context->manager, context_caller(context, call), &count, &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, "u", (uint32_t)count);
+	return answers_give(context, call, r, error, "u", (uint32_t)count);
 }
 
 /* ---- ListGrants ---------------------------------------------------------------------------- */

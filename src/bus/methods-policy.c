@@ -6,20 +6,21 @@
 
 #include <spale/bus-names.h>
 
+#include "bus/answers.h"
 #include "bus/arguments.h"
 #include "bus/context.h"
 #include "bus/errors.h"
 #include "bus/requests.h"
 
 /* Does what CHANGE says, and answers without a result. */
-static int change_policy(BusContext *context, sd_bus_message *call, const PolicyChange *change,
-			 sd_bus_error *ret_error)
+static int change_policy(const BusContext *context, sd_bus_message *call,
+			 const PolicyChange *change)
 {
 	_cleanup_free_ char *error = NULL;
 	int r;
 
 	r = manager_change_policy(context->manager, change, context_caller(context, call), &error);
-	return context_done(context, r, error, ret_error);
+	return answers_give(context, call, r, error, NULL);
 }
 
 int methods_list_allowed(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -43,7 +44,7 @@ int methods_list_allowed(sd_bus_message *call, void *userdata, sd_bus_error *ret
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static int change_allowed(sd_bus_message *call, BusContext *context, bool allow,
+static int change_allowed(sd_bus_message *call, const BusContext *context, bool allow,
 			  sd_bus_error *ret_error)
 {
 	PolicyChange change = {0};
@@ -56,8 +57,7 @@ static int change_allowed(sd_bus_message *call, BusContext *context, bool allow,
 	if (r < 0)
 		return r;
 	*(allow ? &change.allow : &change.disallow) = &prefix;
-	r = change_policy(context, call, &change, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return change_policy(context, call, &change);
 }
 
 int methods_add_allowed(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -79,9 +79,7 @@ int methods_set_ports(sd_bus_message *call, void *userdata, sd_bus_error *ret_er
 	r = arguments_read_ports(call, &ports, ret_error);
 	if (r == 0)
 		r = requests_read_permanent(call, &change.permanent, ret_error);
-	if (r == 0)
-		r = change_policy(userdata, call, &change, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return r < 0 ? r : change_policy(userdata, call, &change);
 }
 
 int methods_set_log_only(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -94,17 +92,17 @@ int methods_set_log_only(sd_bus_message *call, void *userdata, sd_bus_error *ret
 		return errors_set(ret_error, -EINVAL, NULL);
 	change.log_only = log_only;
 	r = requests_read_permanent(call, &change.permanent, ret_error);
-	if (r == 0)
-		r = change_policy(userdata, call, &change, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return r < 0 ? r : change_policy(userdata, call, &change);
 }
 
 int methods_write_log_only(sd_bus *bus, const char *path, const char *interface,
 			   const char *property, sd_bus_message *value, void *userdata,
 			   sd_bus_error *ret_error)
 {
+	const BusContext *context = userdata;
 	PolicyChange change = {.has_log_only = true};
-	int log_only;
+	_cleanup_free_ char *error = NULL;
+	int log_only, r;
 
 	(void)bus;
 	(void)path;
@@ -113,7 +111,9 @@ int methods_write_log_only(sd_bus *bus, const char *path, const char *interface,
 	if (sd_bus_message_read_basic(value, 'b', &log_only) <= 0)
 		return errors_set(ret_error, -EINVAL, NULL);
 	change.log_only = log_only;
-	return change_policy(userdata, value, &change, ret_error);
+	r = manager_change_policy(context->manager, &change, context_caller(context, value),
+				  &error);
+	return context_done(context, r, error, ret_error);
 }
 
 int methods_trial(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -128,8 +128,7 @@ int methods_trial(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 		return r;
 	r = manager_trial(context->manager, duration_ns, context_caller(context, call), &until,
 			  &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, "t", until);
+	return answers_give(context, call, r, error, "t", until);
 }
 
 int methods_confirm(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -138,9 +137,9 @@ int methods_confirm(sd_bus_message *call, void *userdata, sd_bus_error *ret_erro
 	_cleanup_free_ char *error = NULL;
 	int r;
 
+	(void)ret_error;
 	r = manager_confirm(context->manager, context_caller(context, call), &error);
-	r = context_done(context, r, error, ret_error);
-	return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, r, error, NULL);
 }
 
 int methods_reload(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
@@ -155,5 +154,5 @@ int methods_reload(sd_bus_message *call, void *userdata, sd_bus_error *ret_error
 			"is wrong with the new one");
 		return r;
 	}
-	return sd_bus_reply_method_return(call, NULL);
+	return answers_give(context, call, 0, NULL, NULL);
 }

@@ -245,6 +245,11 @@ void announce_policy(const Announcer *announcer)
 	TELL(announcer, policy_changed);
 }
 
+void announce_done(const Announcer *announcer)
+{
+	TELL(announcer, done);
+}
+
 void announce_reload(const Announcer *announcer, bool failed, const char *detail)
 {
 	journal_event(failed ? JOURNAL_RELOAD_FAILED : JOURNAL_RELOADED,

@@ -67,5 +67,8 @@ void announce_policy(const Announcer *announcer);
 /* A reload, which FAILED or not. DETAIL may be NULL. */
 void announce_reload(const Announcer *announcer, bool failed, const char *detail);
 
+/* Something that was ordered, and could not be done at once, is done. */
+void announce_done(const Announcer *announcer);
+
 /* Says how many lines were left out, once their second is over. When to call again. */
 uint64_t announce_flush(Announcer *announcer, uint64_t now_mono_ns);

@@ -7,7 +7,6 @@
 #include "daemon/kept-file.h"
 #include "daemon/manager-private.h"
 #include "daemon/manager-requests.h"
-#include "daemon/redecide.h"
 #include "keys/pem.h"
 #include "policy/ini.h"
 #include "util/error.h"
@@ -179,12 +178,9 @@ static int put_into_force(Manager *manager, ClientSet *clients, Work *work, int 
 			  const char *caller, char **ret_error)
 {
 	_cleanup_client_set_ ClientSet *new_clients = clients;
-	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
 	_cleanup_close_ int dir_fd = state_open_clients(manager->state);
 	int r;
 
-	if (!ids)
-		return error_set(ret_error, -ENOMEM, "no memory");
 	if (dir_fd < 0)
 		return error_set(ret_error, -EROFS, "it cannot be kept in the state directory: %s",
 				 strerror(-dir_fd));
@@ -203,7 +199,7 @@ static int put_into_force(Manager *manager, ClientSet *clients, Work *work, int 
 		(void)enforcer_set_clients(manager->enforcer, manager->clients);
 		return r;
 	}
-	manager_commit_clients(manager, TAKE_PTR(new_clients), ids, caller);
+	manager_commit_clients(manager, TAKE_PTR(new_clients), caller);
 	return 0;
 }
 

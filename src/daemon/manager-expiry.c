@@ -121,7 +121,7 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 	kept_mono_ns = manager_settle_kept(manager, now_mono_ns);
 	if (next_mono_ns > kept_mono_ns)
 		next_mono_ns = kept_mono_ns;
-	if (manager_run_revocations(manager))
+	if (manager_run_orders(manager))
 		next_mono_ns = now_mono_ns;
 	if (manager->projection.pending.count > 0 && next_mono_ns > now_mono_ns + RETRY_NS)
 		next_mono_ns = now_mono_ns + RETRY_NS;

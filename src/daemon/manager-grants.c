@@ -123,10 +123,13 @@ Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 	_cleanup_displaced_ Displaced displaced =
 		find_displaced(manager->grants, verdict->client, &verdict->decision);
 	const SessionRules rules = manager_session_rules(manager);
+	const Grant *grant = grant_table_same(manager->grants, verdict->client, &verdict->decision);
 	uint64_t until_usec;
-	const Grant *grant;
 	int r;
 
+	/* As it was before what is in force now: nobody else would know of it. */
+	if (grant && manager->sweep.now.number)
+		sessions_remember(manager->sessions, &rules, grant);
 	grant_numbers_reserve(&manager->numbers, manager->grants);
 	r = grant_table_add(manager->grants, verdict->client, &verdict->decision, now_mono_ns,
 			    &changes, &grant);

@@ -5,7 +5,6 @@
 #include "daemon/journal.h"
 #include "daemon/manager-private.h"
 #include "daemon/manager-requests.h"
-#include "daemon/redecide.h"
 #include "policy/grammar.h"
 #include "util/error.h"
 
@@ -135,15 +134,12 @@ int manager_change_policy(Manager *manager, const PolicyChange *change, const ch
 			  char **ret_error)
 {
 	_cleanup_policy_proposal_ PolicyProposal proposal = {0};
-	_cleanup_free_ uint64_t *ids = redecide_ids(manager->grants);
 	bool confirms = change->has_log_only && !change->log_only && change->permanent &&
 			manager->trial.state == TRIAL_ON;
 	/* Who says what is to be has done with trying. */
 	Trial trial = change->has_log_only ? (Trial){.state = TRIAL_NONE} : manager->trial;
 	int r;
 
-	if (!ids)
-		return error_set(ret_error, -ENOMEM, "no memory");
 	if (!manager->layers)
 		return error_set(ret_error, -EOPNOTSUPP, "this configuration cannot be changed");
 	r = policy_layers_propose(manager->layers, change, &proposal, ret_error);
@@ -156,7 +152,7 @@ int manager_change_policy(Manager *manager, const PolicyChange *change, const ch
 	manager->trial = trial;
 	policy_layers_commit(manager->layers, &proposal);
 	announce_change(change, confirms, caller);
-	(void)manager_commit_config(manager, TAKE_PTR(proposal.config), ids);
+	manager_commit_config(manager, TAKE_PTR(proposal.config));
 	if (change->permanent)
 		save_good(manager);
 	return 0;

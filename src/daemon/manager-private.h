@@ -17,6 +17,33 @@
 /* Grants that are to go, or to lose ports: manager-revoke.c. */
 typedef struct Revocation Revocation;
 
+/* Clients whose knocks were barred for one reason, each on disk; where they are more, all are. */
+#define BARRED_MAX 8
+
+typedef struct Barred {
+	PublicKey keys[BARRED_MAX];
+	size_t count;
+	bool all;
+} Barred;
+
+/* What a reload is to say when it is done. */
+typedef struct SweptReload {
+	size_t grants, revoked; /* before, and of them */
+} SweptReload;
+
+/* An order to decide all grants anew: manager-sweep.c. */
+typedef struct SweepOrder {
+	uint64_t number; /* 0: none */
+	bool is_reload;
+	SweptReload reload;
+} SweepOrder;
+
+typedef struct Sweep {
+	SweepOrder now, next; /* the latter when the former is done */
+	size_t left;	      /* grants of lower index have not been looked at */
+	Barred barred;
+} Sweep;
+
 struct Manager {
 	Enforcer *enforcer;
 	Config *config;
@@ -34,13 +61,15 @@ struct Manager {
 	uint64_t suspended_ns;		/* CLOCK_BOOTTIME - CLOCK_MONOTONIC, as made up for */
 	uint64_t counts[REFUSAL_COUNT]; /* knocks */
 	Announcer announcer;
+	uint64_t ordered;	 /* number of the last order that could not be done at once */
 	Revocation *revocations; /* that are not done yet, the oldest first */
-	KeptGrants *kept;	 /* NULL: what was kept cannot be read */
-	bool kept_is_stale;	 /* holds grants that there are no more */
-	uint64_t keep_mono_ns;	 /* not to be tried before, having failed */
-	State *state;		 /* the caller's */
-	PolicyLayers *layers;	 /* what config is made of; NULL: it cannot be changed */
-	ClientRoster roster;	 /* what clients are made of */
+	Sweep sweep;
+	KeptGrants *kept;      /* NULL: what was kept cannot be read */
+	bool kept_is_stale;    /* holds grants that there are no more */
+	uint64_t keep_mono_ns; /* not to be tried before, having failed */
+	State *state;	       /* the caller's */
+	PolicyLayers *layers;  /* what config is made of; NULL: it cannot be changed */
+	ClientRoster roster;   /* what clients are made of */
 	Trial trial;
 	bool has_roster;
 	bool keeps_good;  /* the last good configuration is written down */
@@ -91,6 +120,9 @@ size_t manager_end_temporary(Manager *manager, const char *reason);
 /* Goes on with what was too much to be revoked at once. Whether there is more of it. */
 bool manager_run_revocations(Manager *manager);
 
+/* The number of the first of them; 0: there is none. */
+uint64_t manager_next_revocation(const Manager *manager);
+
 /* Forgets them, undone. */
 void manager_drop_revocations(Manager *manager);
 
@@ -113,15 +145,45 @@ int manager_enforce(Manager *manager, const Config *config, const ClientSet *cli
 /* Has the kernel enforce CONFIG instead of what is in force, or the latter as before. */
 int manager_try_config(Manager *manager, const Config *config);
 
-/*
- * CONFIG, which the kernel enforces already, is in force from now on; everything is decided again.
- * IDS: redecide_ids() of all grants. Returns how many were revoked.
+/* CONFIG, which the kernel enforces already, is in force from now on; everything is decided again.
  */
-size_t manager_commit_config(Manager *manager, Config *config, const uint64_t *ids);
+void manager_commit_config(Manager *manager, Config *config);
 
 /* The same for clients, of which CALLER (NULL: nobody in particular) has asked for others. */
-void manager_commit_clients(Manager *manager, ClientSet *clients, const uint64_t *ids,
-			    const char *caller);
+void manager_commit_clients(Manager *manager, ClientSet *clients, const char *caller);
+
+/* ---- manager-sweep.c ----------------------------------------------------------------------- */
+
+/* How much longer something that goes in portions may go on before knocks get their turn. */
+typedef struct Slice {
+	uint64_t end_mono_ns;
+	size_t left;
+} Slice;
+
+/* MOST steps, or as many as fit into the time. */
+Slice manager_slice(const Manager *manager, size_t most);
+
+/* Whether there is one more step in it. */
+bool manager_slice_has(const Manager *manager, Slice *slice);
+
+/* Has what KEY's client has sent up to now open nothing any more. BARRED: who was before. */
+void manager_bar(Manager *manager, Barred *barred, const PublicKey *key);
+
+/*
+ * Has every grant and conversation judged by what is in force now, BEFORE being the old
+ * configuration (or the same). Of very many some in the calls of manager_expire() that follow.
+ * RELOAD (NULL: none) is said to be over when that is done.
+ */
+void manager_sweep(Manager *manager, const Config *before, const SweptReload *reload);
+
+/* Goes on with that. Whether there is more of it. */
+bool manager_run_sweep(Manager *manager);
+
+/* Goes on with that or with revocations, which come first. The same. */
+bool manager_run_orders(Manager *manager);
+
+/* No reload is said to be over any more: a later one has failed. */
+void manager_forget_reload(Manager *manager);
 
 /*
  * Takes what was always allowed until a reload or restart out of the kernel, and ends the

@@ -10,21 +10,17 @@
 #include "util/error.h"
 
 /*
- * Grants that one call ends: within some tens of milliseconds, for knocks wait meanwhile. What is
- * more goes in as many calls of manager_expire() as it takes, so that knocks and signals get their
- * turn.
+ * Grants that one call ends at most, for knocks wait meanwhile. What is more goes in as many calls
+ * of manager_expire() as it takes, so that knocks and signals get their turn.
  */
-#define AT_ONCE	 512
-#define IN_A_RUN 256
-
-/* Clients whose knocks are barred one by one, each on disk. More: all of them at once. */
-#define BARRED_MAX 32
+#define IN_A_RUN 512
 
 /* Why, in the journal. */
 #define REASON_REVOKED "revoked"
 
 struct Revocation {
 	Revocation *next;
+	uint64_t number;
 	uint64_t *ids; /* of condemned grants */
 	size_t count, done;
 	PortList ports; /* that they lose; empty: all */
@@ -33,9 +29,9 @@ struct Revocation {
 	bool cuts; /* conversations with those ports, from SOURCE or from everywhere */
 	bool has_source;
 	Prefix source;
-	PublicKey keys[BARRED_MAX]; /* of clients who lose something */
-	size_t key_count;
-	bool has_more_keys;
+	bool has_client; /* what it had is forgotten */
+	PublicKey client;
+	Barred barred;
 };
 
 static void revocation_free(Revocation *revocation)
@@ -59,6 +55,7 @@ typedef struct Meaning {
 	const PortList *ports; /* one of these at least */
 	const PublicKey *key;
 	bool temporary;
+	bool bars; /* the knocks of those who lose something */
 } Meaning;
 
 static bool shares_port(const PortList *a, const PortList *b)
@@ -89,19 +86,6 @@ static bool means(const Meaning *meaning, const Grant *grant)
 	       shares_port(meaning->ports, &grant->ports);
 }
 
-static void note_key(Revocation *revocation, const Grant *grant)
-{
-	if (grant->origin != GRANT_ORIGIN_KNOCK || revocation->has_more_keys)
-		return;
-	for (size_t i = 0; i < revocation->key_count; i++)
-		if (memcmp(&revocation->keys[i], &grant->key, sizeof(grant->key)) == 0)
-			return;
-	if (revocation->key_count == ARRAY_SIZE(revocation->keys))
-		revocation->has_more_keys = true;
-	else
-		revocation->keys[revocation->key_count++] = grant->key;
-}
-
 /* Condemns GRANT, if it is meant. REVOCATION has room for it. */
 static void condemn(Manager *manager, Revocation *revocation, const Meaning *meaning,
 		    const Grant *grant)
@@ -109,7 +93,9 @@ static void condemn(Manager *manager, Revocation *revocation, const Meaning *mea
 	if (!means(meaning, grant))
 		return;
 	revocation->ids[revocation->count++] = grant->id;
-	note_key(revocation, grant);
+	/* Knocks that were held back on their way must not undo it. */
+	if (meaning->bars && grant->origin == GRANT_ORIGIN_KNOCK)
+		manager_bar(manager, &revocation->barred, &grant->key);
 	grant_table_condemn(manager->grants, grant->id);
 }
 
@@ -140,19 +126,6 @@ static Revocation *make(Manager *manager, const Meaning *meaning, const char *ca
 }
 
 /* ---- doing it ------------------------------------------------------------------------------ */
-
-/* Knocks that were held back on their way must not undo it. */
-static void bar(Manager *manager, const Revocation *revocation)
-{
-	uint64_t now_real_usec = manager_real_usec(manager);
-
-	if (revocation->has_more_keys) {
-		knock_judge_bar_all(manager->judge, now_real_usec);
-		return;
-	}
-	for (size_t i = 0; i < revocation->key_count; i++)
-		knock_judge_bar(manager->judge, &revocation->keys[i], now_real_usec);
-}
 
 /* Takes PORTS from GRANT, which has others. A negative errno: it has all of them still. */
 static int narrow(Manager *manager, const Grant *grant, const Revocation *revocation)
@@ -188,13 +161,14 @@ static void revoke_one(Manager *manager, const Revocation *revocation, uint64_t 
 	manager_end_grant(manager, grant, GRANT_REVOKED, revocation->reason, NULL);
 }
 
-/* Ends MOST more grants at most. Whether that was all. */
-static bool run(Manager *manager, Revocation *revocation, size_t most)
+/* Ends some more grants. Whether that was all. */
+static bool run(Manager *manager, Revocation *revocation)
 {
 	const SessionRules rules = manager_session_rules(manager);
+	Slice slice = manager_slice(manager, IN_A_RUN);
 
 	manager->announcer.caller = revocation->caller;
-	for (; most > 0 && revocation->done < revocation->count; most--)
+	while (revocation->done < revocation->count && manager_slice_has(manager, &slice))
 		revoke_one(manager, revocation, revocation->ids[revocation->done++]);
 	manager->announcer.caller = NULL;
 	if (revocation->done < revocation->count)
@@ -203,20 +177,23 @@ static bool run(Manager *manager, Revocation *revocation, size_t most)
 		sessions_cut(manager->sessions, &rules,
 			     revocation->has_source ? &revocation->source : NULL,
 			     &revocation->ports);
+	if (revocation->has_client)
+		sessions_cut_client(manager->sessions, &rules, &revocation->client);
 	manager_settle_kept(manager, manager_mono_ns(manager));
 	return true;
 }
 
 /* Takes over REVOCATION, and does of it what can be done at once. Returns how many grants it ends.
  */
-static size_t begin(Manager *manager, Revocation *revocation, size_t at_once)
+static size_t begin(Manager *manager, Revocation *revocation)
 {
 	_cleanup_revocation_ Revocation *mine = revocation;
 	Revocation **last = &manager->revocations;
 	size_t count = mine->count;
 
-	if (count == 0 || run(manager, mine, at_once))
+	if (count == 0 || run(manager, mine))
 		return count;
+	mine->number = ++manager->ordered;
 	while (*last)
 		last = &(*last)->next;
 	*last = TAKE_PTR(mine);
@@ -228,11 +205,17 @@ bool manager_run_revocations(Manager *manager)
 {
 	Revocation *first = manager->revocations;
 
-	if (!first || !run(manager, first, IN_A_RUN))
+	if (!first || !run(manager, first))
 		return first;
 	manager->revocations = first->next;
 	revocation_free(first);
+	announce_done(&manager->announcer);
 	return manager->revocations;
+}
+
+uint64_t manager_next_revocation(const Manager *manager)
+{
+	return manager->revocations ? manager->revocations->number : 0;
 }
 
 void manager_drop_revocations(Manager *manager)
@@ -247,7 +230,7 @@ void manager_drop_revocations(Manager *manager)
 
 /* ---- temporary grants ---------------------------------------------------------------------- */
 
-static size_t end_temporary(Manager *manager, const char *reason, size_t at_once)
+size_t manager_end_temporary(Manager *manager, const char *reason)
 {
 	const Meaning meaning = {.temporary = true};
 	Revocation *revocation = make(manager, &meaning, manager->announcer.caller);
@@ -258,19 +241,14 @@ static size_t end_temporary(Manager *manager, const char *reason, size_t at_once
 		return 0;
 	}
 	revocation->reason = reason;
-	return begin(manager, revocation, at_once);
-}
-
-size_t manager_end_temporary(Manager *manager, const char *reason)
-{
-	return end_temporary(manager, reason, AT_ONCE);
+	return begin(manager, revocation);
 }
 
 void manager_stop(Manager *manager)
 {
-	while (manager_run_revocations(manager))
+	manager_end_temporary(manager, "restart");
+	while (manager_run_orders(manager))
 		;
-	end_temporary(manager, "restart", SIZE_MAX);
 	manager_end_temporary_policy(manager);
 }
 
@@ -284,7 +262,7 @@ static int no_memory(char **ret_error)
 int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error)
 {
 	const Grant *grant = grant_table_by_id(manager->grants, id);
-	const Meaning meaning = {.grant = grant};
+	const Meaning meaning = {.grant = grant, .bars = true};
 	Revocation *revocation;
 
 	if (!grant || grant->is_condemned)
@@ -295,15 +273,14 @@ int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char
 	revocation->cuts = true;
 	revocation->has_source = true;
 	revocation->source = grant->source;
-	bar(manager, revocation);
-	begin(manager, revocation, AT_ONCE);
+	begin(manager, revocation);
 	return 0;
 }
 
 int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList *ports,
 			  const char *caller, size_t *ret_count, char **ret_error)
 {
-	const Meaning meaning = {.source = source, .ports = ports};
+	const Meaning meaning = {.source = source, .ports = ports, .bars = true};
 	_cleanup_revocation_ Revocation *revocation = make(manager, &meaning, caller);
 	char text[ADDRESS_TEXT_MAX];
 
@@ -313,8 +290,7 @@ int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList
 		return error_set(ret_error, -ENOENT, "nothing of this is granted to %s",
 				 prefix_format(source, text));
 	revocation->cuts = true;
-	bar(manager, revocation);
-	*ret_count = begin(manager, TAKE_PTR(revocation), AT_ONCE);
+	*ret_count = begin(manager, TAKE_PTR(revocation));
 	return 0;
 }
 
@@ -333,8 +309,12 @@ int manager_revoke_client(Manager *manager, const char *name, const char *caller
 	if (!revocation)
 		return no_memory(ret_error);
 	knock_judge_bar(manager->judge, &client->key, manager_real_usec(manager));
-	*ret_count = begin(manager, revocation, AT_ONCE);
-	sessions_cut_client(manager->sessions, &rules, &client->key);
+	revocation->has_client = true;
+	revocation->client = client->key;
+	/* Conversations outlive their grants: without any grant they have to end here. */
+	if (revocation->count == 0)
+		sessions_cut_client(manager->sessions, &rules, &client->key);
+	*ret_count = begin(manager, revocation);
 	return 0;
 }
 
@@ -348,9 +328,9 @@ int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, 
 		return no_memory(ret_error);
 	revocation->cuts = revocation->count > 0;
 	knock_judge_bar_all(manager->judge, manager_real_usec(manager));
-	/* Conversations outlive their grants: without any grant they have to end here. */
+	/* As above. */
 	if (!revocation->cuts)
 		sessions_cut(manager->sessions, &rules, NULL, NULL);
-	*ret_count = begin(manager, revocation, AT_ONCE);
+	*ret_count = begin(manager, revocation);
 	return 0;
 }

@@ -72,7 +72,8 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns);
  * Puts a new configuration, keys and clients into force, re-decides every grant, and attaches and
  * detaches interfaces by what changed. Takes them over as manager_new() does. On failure, which is
  * logged, the old ones stay in force. NULL keys: the old ones stay. -EOPNOTSUPP: needs a restart
- * (Mode=).
+ * (Mode=). Of very many grants some are decided in the calls of manager_expire() that follow:
+ * manager_has_done().
  */
 int manager_reload(Manager *manager, Config *config, KeyRing *keys, ClientSet *clients);
 
@@ -117,6 +118,14 @@ const char *manager_deafness(const Manager *manager);
 int manager_observe(Manager *manager, const ManagerObserver *observer);
 void manager_ignore(Manager *manager, const ManagerObserver *observer);
 
+/*
+ * What is ordered (a reload, other clients, what daemon/manager-requests.h has) and takes longer
+ * than knocks can wait goes on in manager_expire(). The number of the last such order, and whether
+ * it and all before it are done, of which observers hear.
+ */
+uint64_t manager_ordered(const Manager *manager);
+bool manager_has_done(const Manager *manager, uint64_t order);
+
 /* What CLIENT did. */
 ClientActivity manager_client_activity(const Manager *manager, const Client *client);
 
@@ -133,14 +142,14 @@ int manager_list_limited(Manager *manager, ManagerLimited callback, void *userda
 
 /*
  * Ends the conversations to which the rules in force leave nobody a right, BEFORE saying what was
- * always allowed earlier; see sessions_redecide().
+ * always allowed earlier; see sessions_begin_redecide(). Not while grants are being decided anew.
  */
 void manager_end_sessions(Manager *manager, const Config *before);
 
 /*
- * At an orderly end: the grants that an administrator made until the next reload or restart end,
- * and so does what he always allowed for that long (what was made for good and clients' grants stay
- * for the next daemon).
+ * At an orderly end: what was ordered is done, the grants that an administrator made until the next
+ * reload or restart end, and so does what he always allowed for that long (what was made for good
+ * and clients' grants stay for the next daemon).
  */
 void manager_stop(Manager *manager);
 

@@ -46,5 +46,6 @@ typedef struct ManagerObserver {
 	void (*interfaces_changed)(void *userdata);
 	void (*policy_changed)(void *userdata); /* anything of manager_config(), or a trial */
 	void (*reloaded)(void *userdata, bool failed);
+	void (*done)(void *userdata); /* something of what was ordered: manager_has_done() */
 	void *userdata;
 } ManagerObserver;

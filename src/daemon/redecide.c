@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/redecide.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/decide.h"
-
-uint64_t *redecide_ids(const GrantTable *grants)
-{
-	size_t count = grant_table_count(grants);
-	uint64_t *ids = calloc(count ?: 1, sizeof(*ids));
-
-	for (size_t i = 0; ids && i < count; i++)
-		ids[i] = grant_table_get(grants, i)->id;
-	return ids;
-}
 
 /* What a client's GRANT may be now. Returns 0, why not (a Refusal) or a negative errno. */
 static int decide_knock(const RedecideRules *rules, const Grant *grant, Decision *ret_decision)

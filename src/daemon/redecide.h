@@ -19,9 +19,6 @@ typedef struct RedecideRules {
 	uint64_t now_real_usec;
 } RedecideRules;
 
-/* The numbers of all grants, for the table changes while they are walked. NULL: no memory. */
-uint64_t *redecide_ids(const GrantTable *grants);
-
 /*
  * Decides anew what GRANT may be: changes it, or returns why it has to be revoked, in a word, and
  * *RET_DETAIL in a sentence. NULL: it stays.

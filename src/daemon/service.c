@@ -19,7 +19,7 @@
 #include "daemon/mirror.h"
 #include "daemon/policy-before.h"
 #include "daemon/privileges.h"
-#include "daemon/reload-request.h"
+#include "daemon/reload-notice.h"
 #include "daemon/setup.h"
 #include "daemon/standstill.h"
 #include "daemon/state-start.h"
@@ -33,6 +33,9 @@
  * (10 ms at HZ=100), and before it is there, there is nothing to do.
  */
 #define TIMER_SLACK_USEC (20 * 1000ULL)
+
+/* What goes on at once leaves this much for knocks and calls. */
+#define TIMER_GAP_USEC 1000ULL
 
 /* How long a start takes that fails as the one before it did. */
 #define FAILURE_SEC 5
@@ -52,6 +55,7 @@ typedef struct Service {
 	ServiceHooks hooks;
 	bool dropped;
 	Status status; /* as told */
+	ReloadNotice reload;
 } Service;
 
 static void service_done(Service *service)
@@ -92,20 +96,23 @@ static void announce_started(const Service *service)
 /* Removes what has ended, and sets the timer for the next time. */
 static int expire(Service *service)
 {
-	uint64_t next_mono_ns, now_mono_ns, now_boot_usec;
+	uint64_t next_mono_ns, now_mono_ns, now_boot_usec, slack_usec = TIMER_SLACK_USEC;
 	int r;
 
 	manager_expire(service->manager, &next_mono_ns);
+	reload_notice_settle(&service->reload, service->manager);
 	status_tell(&service->status, service->manager);
 	if (next_mono_ns == SPALE_NEVER_NS)
 		return sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
 	now_mono_ns = clock_system.mono_ns(NULL);
 	now_boot_usec = clock_system.boot_ns(NULL) / NSEC_PER_USEC;
-	if (next_mono_ns < now_mono_ns)
+	if (next_mono_ns <= now_mono_ns) {
 		next_mono_ns = now_mono_ns;
+		slack_usec = TIMER_GAP_USEC;
+	}
 	r = sd_event_source_set_time(service->timer,
 				     now_boot_usec + (next_mono_ns - now_mono_ns) / NSEC_PER_USEC +
-					     TIMER_SLACK_USEC);
+					     slack_usec);
 	return r < 0 ? r : sd_event_source_set_enabled(service->timer, SD_EVENT_ONESHOT);
 }
 
@@ -220,27 +227,24 @@ static int reload(Service *service)
 	return watch_clients(service);
 }
 
-/* A reload as the service manager sees it. */
-static int reload_notified(Service *service)
+/* A reload as the service manager sees it. ASKER: the signal for it, or NULL. */
+static int reload_notified(Service *service, const struct signalfd_siginfo *asker)
 {
 	int r;
 
-	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t)(clock_system.mono_ns(NULL) / NSEC_PER_USEC));
+	reload_notice_begin();
 	r = reload(service);
 	service->status.reload_failed = r < 0;
-	sd_notify(false, "READY=1");
+	reload_notice_end(&service->reload, service->manager, asker, r);
 	return r;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	Service *service = userdata;
-	int r = reload_notified(service);
 
 	(void)source;
-	/* The service manager hears of the end before the asker does. */
-	reload_request_answer(info, r);
+	(void)reload_notified(service, info);
 	return expire(service);
 }
 
@@ -258,7 +262,7 @@ static void on_changed(void *userdata)
 static int on_reload_asked(void *userdata)
 {
 	Service *service = userdata;
-	int r = reload_notified(service);
+	int r = reload_notified(service, NULL);
 
 	on_changed(service);
 	return r;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "daemon/journal.h"
-#include "daemon/session-records.h"
-#include "policy/grammar.h"
+#include "daemon/session-cut.h"
 #include "policy/hash-table.h"
 
 /* What is remembered of a client: the source of the latest grant comes last. */
@@ -24,96 +23,18 @@ struct Sessions {
 	HashTable parties; /* by key */
 	uint64_t number;   /* of the last record */
 	bool said_unable, said_unkept;
+	SessionCut formers;		  /* nothing else: for the end of what is decided anew */
+	size_t next_bucket, bucket_count; /* of parties: where that goes on, unless they move */
 };
 
-/* A right that was lost: to OLD's ports from its source, but for what is left of it. */
-typedef struct Loss {
-	SessionOrigin old;
-	SessionOrigin left;
-} Loss;
-
-/* Which conversations have to end. */
-typedef struct Cut {
-	const SessionRules *rules;
-	const Config *before;  /* with other prefixes that were always allowed, or NULL */
-	bool revokes;	       /* what comes from source to ports */
-	const Prefix *source;  /* NULL: everything */
-	const PortList *ports; /* NULL or empty: every port */
-	Loss *losses;
-	size_t count;
-} Cut;
-
-static void cut_done(Cut *cut)
-{
-	for (size_t i = 0; i < cut->count; i++) {
-		session_origin_done(&cut->losses[i].old);
-		session_origin_done(&cut->losses[i].left);
-	}
-	free(cut->losses);
-}
-
-#define _cleanup_cut_ _cleanup_(cut_done)
-
-/* ---- which conversations ------------------------------------------------------------------- */
-
-static bool origin_has(const SessionOrigin *origin, const EnforcerSession *session)
-{
-	return port_list_contains(&origin->ports, session->protocol, session->port) &&
-	       prefix_contains(&origin->source, &session->source);
-}
-
-static bool is_always_allowed(const Config *config, const Address *source)
-{
-	for (size_t i = 0; i < config->always_allow.count; i++)
-		if (prefix_contains(&config->always_allow.items[i], source))
-			return true;
-	return false;
-}
-
-static bool is_revoked(const Cut *cut, const EnforcerSession *session)
-{
-	return cut->revokes && (!cut->source || prefix_contains(cut->source, &session->source)) &&
-	       (!cut->ports || cut->ports->count == 0 ||
-		port_list_contains(cut->ports, session->protocol, session->port));
-}
-
-/* Whether the right to SESSION was lost by somebody. */
-static bool is_lost(const Cut *cut, const EnforcerSession *session)
-{
-	if (cut->before &&
-	    port_list_contains(&cut->before->protected_ports, session->protocol, session->port) &&
-	    is_always_allowed(cut->before, &session->source))
-		return true;
-	if (is_revoked(cut, session))
-		return true;
-	for (size_t i = 0; i < cut->count; i++)
-		if (origin_has(&cut->losses[i].old, session) &&
-		    !origin_has(&cut->losses[i].left, session))
-			return true;
-	return false;
-}
-
-/* An EnforcerCut: what is protected, was lost, and nobody's right now. */
-static bool has_to_end(const EnforcerSession *session, void *userdata)
-{
-	const Cut *cut = userdata;
-	const SessionRules *rules = cut->rules;
-	uint32_t ifindex = address_is_link_local(&session->source) ? session->ifindex : 0;
-
-	return port_list_contains(&rules->config->protected_ports, session->protocol,
-				  session->port) &&
-	       is_lost(cut, session) && !is_always_allowed(rules->config, &session->source) &&
-	       !grant_table_covers(rules->grants, &session->source, ifindex, session->protocol,
-				   session->port);
-}
-
-static void run_cut(Sessions *sessions, Cut *cut)
+/* Ends the conversations that CUT means. */
+static void run_cut(Sessions *sessions, SessionCut *cut)
 {
 	int r;
 
-	if (cut->count == 0 && !cut->before && !cut->revokes)
+	if (session_cut_is_empty(cut))
 		return;
-	r = enforcer_cut(sessions->enforcer, has_to_end, cut);
+	r = enforcer_cut(sessions->enforcer, session_cut_means, cut);
 	if (r > 0)
 		journal_line(LOG_LEVEL_INFO, "ended %d connections to which nobody has a right now",
 			     r);
@@ -123,22 +44,6 @@ static void run_cut(Sessions *sessions, Cut *cut)
 			     "connections to which nobody has a right now may go on: %s",
 			     enforcer_error(sessions->enforcer));
 	sessions->said_unable = sessions->said_unable || r == -EOPNOTSUPP;
-}
-
-/* Takes over OLD, and LEFT where there is any. Without memory for that, all of OLD is kept. */
-static int add_loss(Cut *cut, SessionOrigin *old, SessionOrigin *left)
-{
-	Loss *losses = reallocarray(cut->losses, cut->count + 1, sizeof(*losses));
-
-	if (!losses)
-		return -ENOMEM;
-	cut->losses = losses;
-	losses[cut->count] = (Loss){.old = *old};
-	if (left)
-		losses[cut->count].left = *left;
-	cut->count++;
-	*old = (SessionOrigin){0};
-	return 0;
 }
 
 /* ---- what is remembered -------------------------------------------------------------------- */
@@ -251,7 +156,7 @@ static bool is_known(const SessionOrigin *origin, const Grant *grant)
 	       port_list_equal(&origin->ports, &grant->ports);
 }
 
-static int note(Sessions *sessions, const Grant *grant, Cut *cut)
+static int note(Sessions *sessions, const Grant *grant, SessionCut *cut)
 {
 	Party *party = get_party(sessions, &grant->key, grant->client);
 	SessionOrigin origin;
@@ -268,7 +173,7 @@ static int note(Sessions *sessions, const Grant *grant, Cut *cut)
 		SessionOrigin oldest = take_origin(party, 0);
 
 		forget(sessions, party, &oldest);
-		r = add_loss(cut, &oldest, NULL) ?: r;
+		r = session_cut_add_loss(cut, &oldest, NULL) ?: r;
 		session_origin_done(&oldest);
 	}
 	party->origins[party->count++] = origin;
@@ -283,7 +188,7 @@ static void say_forgetful(void)
 
 void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *grant)
 {
-	_cleanup_cut_ Cut cut = {.rules = rules};
+	_cleanup_session_cut_ SessionCut cut = {.rules = rules};
 
 	/* What an administrator granted ends by his word, not with a client. */
 	if (grant->origin != GRANT_ORIGIN_KNOCK)
@@ -291,6 +196,17 @@ void sessions_note(Sessions *sessions, const SessionRules *rules, const Grant *g
 	if (note(sessions, grant, &cut) < 0)
 		say_forgetful();
 	run_cut(sessions, &cut);
+}
+
+void sessions_remember(Sessions *sessions, const SessionRules *rules, const Grant *grant)
+{
+	const Party *party =
+		grant->origin == GRANT_ORIGIN_KNOCK ? find_party(sessions, &grant->key) : NULL;
+
+	for (size_t i = 0; party && i < party->count; i++)
+		if (is_known(&party->origins[i], grant))
+			return;
+	sessions_note(sessions, rules, grant);
 }
 
 /* ---- a reload ------------------------------------------------------------------------------ */
@@ -328,7 +244,7 @@ static bool origin_equal(const SessionOrigin *a, const SessionOrigin *b)
 
 /* Decides the origin at INDEX anew. Whether the party still has it. */
 static bool redecide_origin(Sessions *sessions, const SessionRules *rules, Party *party,
-			    size_t index, Cut *cut)
+			    size_t index, SessionCut *cut)
 {
 	SessionOrigin *origin = &party->origins[index], left = {0}, copy = {0};
 	int r = decide_origin(rules, party, origin, &left);
@@ -343,7 +259,7 @@ static bool redecide_origin(Sessions *sessions, const SessionRules *rules, Party
 	}
 	/* Without memory nothing is forgotten: the next reload decides it again. */
 	forget(sessions, party, origin);
-	if (r < 0 || add_loss(cut, origin, r == 0 ? &copy : NULL) < 0) {
+	if (r < 0 || session_cut_add_loss(cut, origin, r == 0 ? &copy : NULL) < 0) {
 		say_forgetful();
 		keep(sessions, party, origin);
 		session_origin_done(&left);
@@ -357,7 +273,8 @@ static bool redecide_origin(Sessions *sessions, const SessionRules *rules, Party
 	return r == 0;
 }
 
-static void redecide_party(Sessions *sessions, const SessionRules *rules, Party *party, Cut *cut)
+static void redecide_party(Sessions *sessions, const SessionRules *rules, Party *party,
+			   SessionCut *cut)
 {
 	for (size_t i = 0; i < party->count;) {
 		if (redecide_origin(sessions, rules, party, i, cut))
@@ -371,22 +288,44 @@ static void redecide_party(Sessions *sessions, const SessionRules *rules, Party 
 	party_free(party);
 }
 
-void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Config *before)
+void sessions_begin_redecide(Sessions *sessions, const Config *before, const Config *after)
 {
-	_cleanup_cut_ Cut cut = {.rules = rules};
+	if (session_cut_add_former(&sessions->formers, before, after) < 0)
+		say_forgetful();
+}
 
-	if (!prefix_list_equal(&before->always_allow, &rules->config->always_allow))
-		cut.before = before;
+/* Decides anew what the parties of one bucket may have. Returns how many sources they had. */
+static size_t redecide_bucket(Sessions *sessions, size_t bucket, SessionCut *cut)
+{
+	size_t count = 0;
 
-	for (size_t i = 0; i < sessions->parties.bucket_count; i++) {
-		HashNode *node = sessions->parties.buckets[i], *next;
+	for (HashNode *node = sessions->parties.buckets[bucket], *next; node; node = next) {
+		Party *party = HASH_OBJECT(node, Party, node);
 
-		for (; node; node = next) {
-			next = node->next;
-			redecide_party(sessions, rules, HASH_OBJECT(node, Party, node), &cut);
-		}
+		next = node->next;
+		count += party->count;
+		redecide_party(sessions, cut->rules, party, cut);
+	}
+	return count;
+}
+
+bool sessions_run_redecide(Sessions *sessions, const SessionRules *rules, size_t most)
+{
+	_cleanup_session_cut_ SessionCut cut = {.rules = rules};
+	size_t count = 0;
+
+	if (sessions->bucket_count != sessions->parties.bucket_count)
+		sessions->next_bucket = 0;
+	sessions->bucket_count = sessions->parties.bucket_count;
+	while (sessions->next_bucket < sessions->bucket_count && count < most)
+		count += redecide_bucket(sessions, sessions->next_bucket++, &cut);
+	if (sessions->next_bucket == sessions->bucket_count) {
+		sessions->next_bucket = 0;
+		cut.formers = sessions->formers.formers;
+		sessions->formers.formers = NULL;
 	}
 	run_cut(sessions, &cut);
+	return sessions->next_bucket == 0;
 }
 
 /* ---- a revocation -------------------------------------------------------------------------- */
@@ -394,7 +333,7 @@ void sessions_redecide(Sessions *sessions, const SessionRules *rules, const Conf
 void sessions_cut(Sessions *sessions, const SessionRules *rules, const Prefix *source,
 		  const PortList *ports)
 {
-	_cleanup_cut_ Cut cut = {
+	_cleanup_session_cut_ SessionCut cut = {
 		.rules = rules,
 		.revokes = true,
 		.source = source,
@@ -406,7 +345,7 @@ void sessions_cut(Sessions *sessions, const SessionRules *rules, const Prefix *s
 
 void sessions_cut_client(Sessions *sessions, const SessionRules *rules, const PublicKey *key)
 {
-	_cleanup_cut_ Cut cut = {.rules = rules};
+	_cleanup_session_cut_ SessionCut cut = {.rules = rules};
 	Party *party = find_party(sessions, key);
 
 	if (!party)
@@ -415,7 +354,7 @@ void sessions_cut_client(Sessions *sessions, const SessionRules *rules, const Pu
 		SessionOrigin origin = take_origin(party, 0);
 
 		forget(sessions, party, &origin);
-		if (add_loss(&cut, &origin, NULL) < 0)
+		if (session_cut_add_loss(&cut, &origin, NULL) < 0)
 			say_forgetful();
 		session_origin_done(&origin);
 	}
@@ -479,5 +418,6 @@ void sessions_free(Sessions *sessions)
 		}
 	}
 	hash_table_done(&sessions->parties);
+	session_cut_done(&sessions->formers);
 	free(sessions);
 }

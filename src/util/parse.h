@@ -13,6 +13,7 @@
 
 #define NSEC_PER_SEC  1000000000ULL
 #define USEC_PER_SEC  1000000ULL
+#define NSEC_PER_MSEC 1000000ULL
 #define NSEC_PER_USEC 1000ULL
 
 /* A duration without end. */

@@ -6,7 +6,8 @@
  *
  * Adds GRANTS of an administrator (100,000 unless said otherwise), walks them, refreshes a page of
  * 1,000 and reads what it let through, looks for ended ones, revokes one and then all of them, and
- * has them expire at once. "longest" is the longest single call: as long waits a knock that comes
+ * has them expire at once. Then as many of clients, 16 each: reloads what is the same, other ports
+ * and other clients. "longest" is the longest single call: as long waits a knock that comes
  * meanwhile.
  */
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 
 #include "daemon/journal.h"
-#include "daemon/knock-judge.h"
+#include "daemon/manager-private.h" /* grants of clients without their knocks */
 #include "daemon/manager-requests.h"
 #include "enforce/ebpf.h"
 #include "util/parse.h"
@@ -27,6 +28,9 @@
 static const char configuration[] = "[Protect]\nInterfaces=lo\nPorts=22/tcp\n"
 				    "[Knock]\nPorts=62201\n"
 				    "[Log]\nLevel=error\n";
+static const char other_ports[] = "[Protect]\nInterfaces=lo\nPorts=22/tcp 80/tcp\n"
+				  "[Knock]\nPorts=62201\n"
+				  "[Log]\nLevel=error\n";
 
 typedef struct Bench {
 	State *state;
@@ -181,18 +185,99 @@ static int expire_all(Bench *bench)
 	return r < 0 ? r : (int)grant_table_count(manager_grants(bench->manager));
 }
 
-/* ---- life ---------------------------------------------------------------------------------- */
+/* ---- reloads ------------------------------------------------------------------------------- */
 
-static int make_config(Config **ret_config)
+static int make_config(const char *text, Config **ret_config)
 {
 	_cleanup_config_builder_ ConfigBuilder *builder = config_builder_new("/nonexistent");
 	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
-	int r = builder ? config_builder_add_file(builder, "bench", configuration,
-						  strlen(configuration), &diagnostics)
+	int r = builder ? config_builder_add_file(builder, "bench", text, strlen(text),
+						  &diagnostics)
 			: -ENOMEM;
 
 	return r < 0 ? r : config_builder_finish(builder, &diagnostics, ret_config);
 }
+
+/* As many clients as COUNT grants take. */
+static ClientSet *make_clients(const Config *config, uint32_t count)
+{
+	_cleanup_client_set_ ClientSet *clients = client_set_new();
+	_cleanup_diagnostics_ Diagnostics diagnostics = {0};
+
+	for (uint32_t i = 0; clients && i < count; i += GRANTS_PER_CLIENT_MAX) {
+		PublicKey key = {.bytes = {1}};
+		char name[24];
+
+		snprintf(name, sizeof(name), "client%u", i);
+		memcpy(key.bytes + 1, &i, sizeof(i));
+		if (client_set_add(clients, config, name, &key, NULL, NULL, 0, &diagnostics) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(clients);
+}
+
+static int reload(Bench *bench, const char *what, const char *text, uint32_t clients)
+{
+	uint64_t begin_ns, longest_ns;
+	ClientSet *set;
+	Config *config;
+	int r;
+
+	r = make_config(text, &config);
+	if (r < 0)
+		return r;
+	set = make_clients(config, clients);
+	begin_ns = now_ns();
+	r = set ? manager_reload(bench->manager, config, NULL, set) : -ENOMEM;
+	longest_ns = now_ns() - begin_ns;
+	if (r == 0)
+		r = expire(bench, &longest_ns);
+	print_times(what, now_ns() - begin_ns, longest_ns);
+	return r;
+}
+
+static int knock_all(Bench *bench)
+{
+	const struct spale_knock knock = {.length = SPALE_FORMAT1_SIZE};
+	uint64_t begin_ns = now_ns(), longest_ns = 0;
+
+	for (uint32_t i = 0; i < bench->count; i++) {
+		const Prefix source = source_of(i);
+		const Request request = {.source = source.address};
+		_cleanup_knock_verdict_ KnockVerdict verdict = {0};
+		uint64_t before_ns = now_ns(), elapsed_ns;
+
+		verdict.client = client_set_get(bench->manager->clients, i / GRANTS_PER_CLIENT_MAX);
+		if (decide(bench->manager->config, verdict.client, &request, &verdict.decision) ||
+		    manager_make_grant(bench->manager, &knock, &verdict, mono_ns(bench)))
+			return -EIO;
+		elapsed_ns = now_ns() - before_ns;
+		longest_ns = elapsed_ns > longest_ns ? elapsed_ns : longest_ns;
+	}
+	print_times("grants of knocks", now_ns() - begin_ns, longest_ns);
+	return 0;
+}
+
+static int reload_all(Bench *bench)
+{
+	int r;
+
+	r = reload(bench, "reload without grants", configuration, bench->count);
+	if (r == 0)
+		r = knock_all(bench);
+	if (r == 0)
+		r = reload(bench, "reload of the same", configuration, bench->count);
+	if (r == 0)
+		r = reload(bench, "reload with another port", other_ports, bench->count);
+	if (r == 0)
+		r = reload(bench, "reload without the port", configuration, bench->count);
+	if (r == 0)
+		r = getenv("NOC") ? 0
+				  : reload(bench, "reload without the clients", configuration, 0);
+	return r < 0 ? r : (int)grant_table_count(manager_grants(bench->manager));
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static int start(Bench *bench, const char *directory)
 {
@@ -211,7 +296,7 @@ static int start(Bench *bench, const char *directory)
 		fprintf(stderr, "%s\n", error ?: strerror(-r));
 		return r;
 	}
-	r = make_config(&config);
+	r = make_config(configuration, &config);
 	if (r < 0) {
 		enforcer_free(enforcer);
 		return r;
@@ -237,7 +322,7 @@ int main(int argc, char **argv)
 		return 1;
 	walk(&bench);
 	if (look(&bench) < 0 || revoke_one(&bench) < 0 || revoke_all(&bench) != 0 ||
-	    add_all(&bench) < 0 || expire_all(&bench) != 0) {
+	    add_all(&bench) < 0 || expire_all(&bench) != 0 || reload_all(&bench) != 0) {
 		fprintf(stderr, "something went wrong\n");
 		return 1;
 	}
