@@ -2,6 +2,7 @@
 """Other people's clients, and a bus that comes late, goes, and comes back."""
 
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -135,11 +136,28 @@ def test_an_interface_whose_name_is_no_text(all_):
         run("ip", "link", "set", odd, "up")
         run("ip", "link", "set", half, "up")
         assert wait_until(lambda: {r"odd\xff", r"ä\xf0"} <= set(all_.get("UncoveredInterfaces")))
-        answer = all_.manager("AddGrant", "(sa(sqq)a{sv})", (
-            "fe80::77", PORTS, {"interface": variant("s", "eth0")}))
-        assert all_.get("Interface", answer.value[0], "org.spale1.Grant") == "eth0"
     finally:
         run("ip", "link", "del", odd)
+
+
+def test_where_a_link_local_source_is(all_):
+    """Also when the interface changes its name, and when it goes."""
+    run("ip", "link", "add", "port7", "type", "veth", "peer", "name", "port8")
+    index = int(pathlib.Path("/sys/class/net/port7/ifindex").read_text())
+    answer = all_.manager("AddGrant", "(sa(sqq)a{sv})", (
+        "fe80::77", PORTS, {"interface": variant("s", "port7")}))
+    odd = os.fsdecode(b"odd\xff")
+
+    def interfaces():
+        rows = all_.manager("ListGrants", "(a{sv}uu)", ({"source": variant("s", "fe80::77")}, 0, 10)).value[1]
+        return all_.get("Interface", answer.value[0], "org.spale1.Grant"), *(row[11] for row in rows)
+
+    assert interfaces() == ("port7", "port7")
+    run("ip", "link", "set", "port7", "name", odd)
+    assert interfaces() == (r"odd\xff", r"odd\xff")
+    run("ip", "link", "del", odd)
+    assert interfaces() == (str(index), str(index))
+    assert all_.get("Interface", add(all_), "org.spale1.Grant") == ""
 
 
 def test_a_panel_outlives_the_daemon(all_):
