@@ -231,6 +231,19 @@ def test_status_says_what_is_wrong():
     assert as_json("status")["problems"] == []
 
 
+def test_bytes_that_are_no_text():
+    """The bus takes UTF-8 only, and throws those out who send it anything else."""
+    good = CONFIGURATION.read_bytes()
+    try:
+        CONFIGURATION.write_bytes(good.replace(b"Interfaces=eth0", b"Interfaces=eth0 w\xe4n"))
+        spalectl("reload")
+        assert [row["name"] for row in as_json("list", "interfaces")] == ["eth0", r"w\xe4n"]
+    finally:
+        CONFIGURATION.write_bytes(good)
+        spalectl("reload")
+    assert as_json("status")["problems"] == []
+
+
 class Monitor:
     """spalectl monitor in the background, and what it has said."""
 
