@@ -31,14 +31,3 @@ int counters_append(sd_bus_message *message, const __u64 packets[static SPALE_RE
 		r = arguments_append_count(message, names[i], packets[i]);
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
-
-const char *counters_mode(const BusContext *context)
-{
-	switch (manager_config(context->manager)->mode) {
-	case MODE_TC:
-		return "tc";
-	case MODE_XDP:
-		return "xdp";
-	}
-	return "";
-}

@@ -10,6 +10,3 @@ void counters_add(const BusContext *context, const Interface *interface,
 
 /* Appends one row of counters, the reasons that there are. Returns 0 or a negative errno. */
 int counters_append(sd_bus_message *message, const __u64 packets[static SPALE_REASONS_MAX]);
-
-/* Mode= in a word. */
-const char *counters_mode(const BusContext *context);

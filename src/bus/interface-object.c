@@ -38,7 +38,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 		{"Name", shown->name},
 		{"State", state_name(shown->state)},
 		{"Problem", shown->problem ?: ""},
-		{"Mode", counters_mode(context)},
+		{"Mode", config_mode_name(manager_config(context->manager)->mode)},
 	};
 
 	(void)bus, (void)path, (void)interface, (void)ret_error;

@@ -20,7 +20,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 		const char *name, *value;
 	} rows[] = {
 		{"Version", SPALE_VERSION},
-		{"Mode", counters_mode(context)},
+		{"Mode", config_mode_name(manager_config(context->manager)->mode)},
 		{"NftablesState", mirror_state(context->hooks->mirror)},
 		{"KnockProblem", manager_deafness(context->manager) ?: ""},
 	};

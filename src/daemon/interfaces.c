@@ -169,17 +169,6 @@ static Interface *add(Interfaces *self, const char *name, InterfaceState state)
 	return item;
 }
 
-static const char *mode_name(Mode mode)
-{
-	switch (mode) {
-	case MODE_TC:
-		return "tc";
-	case MODE_XDP:
-		return "xdp";
-	}
-	return "?";
-}
-
 static void tell(Interfaces *self, JournalEvent event, const char *name, const char *detail)
 {
 	journal_event(event, &(JournalFields){.interface = name, .detail = detail});
@@ -212,8 +201,8 @@ static void rename_item(Interfaces *self, Interface *item, const EnforcerInterfa
 	if (item->state == INTERFACE_ATTACHED) {
 		snprintf(detail, sizeof(detail), "it is called %s now", interface->name);
 		tell(self, JOURNAL_INTERFACE_LOST, item->name, detail);
-		snprintf(detail, sizeof(detail), "%s, it was called %s", mode_name(config->mode),
-			 item->name);
+		snprintf(detail, sizeof(detail), "%s, it was called %s",
+			 config_mode_name(config->mode), item->name);
 		if (is_wanted(config, interface))
 			tell(self, JOURNAL_INTERFACE_ATTACHED, interface->name, detail);
 		else
@@ -241,6 +230,8 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 		if (item->state == INTERFACE_ATTACHED && !interface->is_attached) {
 			tell(self, JOURNAL_INTERFACE_LOST, item->name, "somebody detached it");
 			forget(self, item);
+			/* Wherever that was noticed. */
+			self->again_mono_ns = 0;
 		}
 	}
 }
@@ -395,7 +386,7 @@ static void settle(Interfaces *self, const Config *config, const Present *presen
 	for (size_t i = 0; i < self->count; i++)
 		if (self->items[i].is_fresh && self->items[i].state == INTERFACE_ATTACHED)
 			tell(self, JOURNAL_INTERFACE_ATTACHED, self->items[i].name,
-			     mode_name(config->mode));
+			     config_mode_name(config->mode));
 	for (size_t i = self->count; i-- > 0;) {
 		Interface *item = &self->items[i];
 		const EnforcerInterface *interface = by_index(present, item->ifindex);
@@ -502,6 +493,7 @@ static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_
 	/* Where another loader attaches, only he knows. */
 	if (config->external || look(self, &present) < 0)
 		return;
+	follow(self, config, &present);
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].asks_for_stations)
 			self->look_mono_ns = now_mono_ns + STATIONS_NS;

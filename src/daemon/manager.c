@@ -266,6 +266,15 @@ int manager_interfaces_changed(Manager *manager)
 	return 0;
 }
 
+void manager_guard(Manager *manager)
+{
+	if (enforcer_is_intact(manager->enforcer))
+		return;
+	interfaces_follow(&manager->interfaces, manager->config, ENFORCER_INTERFACES_CHANGED,
+			  manager_mono_ns(manager));
+	manager_tell_interfaces(manager);
+}
+
 const Config *manager_config(const Manager *manager)
 {
 	return manager->config;

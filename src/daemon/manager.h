@@ -55,6 +55,9 @@ int manager_attach(Manager *manager, bool wait);
  * negative errno, logged. */
 int manager_interfaces_changed(Manager *manager);
 
+/* To be called now and then: attaches again what somebody else detached. */
+void manager_guard(Manager *manager);
+
 /* Judges one knock that the kernel handed up (struct spale_knock); an EnforcerMessage. */
 void manager_knock(const void *knock, void *manager);
 

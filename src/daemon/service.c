@@ -37,6 +37,9 @@
 /* What goes on at once leaves this much for knocks and calls. */
 #define TIMER_GAP_USEC 1000ULL
 
+/* How often is looked whether somebody detached what is attached, of which nobody hears. */
+#define GUARD_USEC (2 * USEC_PER_SEC)
+
 /* How long a start takes that fails as the one before it did. */
 #define FAILURE_SEC 5
 
@@ -150,6 +153,19 @@ static int on_interfaces(sd_event_source *source, int fd, uint32_t revents, void
 	(void)fd;
 	(void)revents;
 	r = manager_interfaces_changed(service->manager);
+	return r < 0 ? r : expire(service);
+}
+
+static int on_guard(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	Service *service = userdata;
+	int r;
+
+	(void)usec;
+	manager_guard(service->manager);
+	r = sd_event_source_set_time_relative(source, GUARD_USEC);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return r < 0 ? r : expire(service);
 }
 
@@ -367,6 +383,10 @@ static int add_clocks(Service *service)
 			      service);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(service->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time_relative(service->event, NULL, CLOCK_MONOTONIC, GUARD_USEC, 0,
+				       on_guard, service);
 	if (r < 0)
 		return r;
 	service->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);

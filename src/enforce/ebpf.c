@@ -233,6 +233,11 @@ static int ebpf_counters(Enforcer *enforcer, const char *name, struct spale_coun
 	return instances_counters(&ebpf_of(enforcer)->instances, name, ret_counters);
 }
 
+static bool ebpf_is_intact(Enforcer *enforcer)
+{
+	return instances_are_intact(&ebpf_of(enforcer)->instances);
+}
+
 static int ebpf_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
 			   size_t *ret_count)
 {
@@ -303,6 +308,7 @@ static const EnforcerOps ebpf_ops = {
 	.attach = ebpf_attach,
 	.detach = ebpf_detach,
 	.counters = ebpf_counters,
+	.is_intact = ebpf_is_intact,
 	.interfaces = ebpf_interfaces,
 	.changes_fd = ebpf_changes_fd,
 	.consume_changes = ebpf_consume_changes,

@@ -104,6 +104,11 @@ int enforcer_counters(Enforcer *enforcer, const char *interface,
 	return enforcer->ops->counters(enforcer, interface, ret_counters);
 }
 
+bool enforcer_is_intact(Enforcer *enforcer)
+{
+	return enforcer->ops->is_intact(enforcer);
+}
+
 int enforcer_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces, size_t *ret_count)
 {
 	return enforcer->ops->interfaces(enforcer, ret_interfaces, ret_count);

@@ -112,6 +112,7 @@ typedef struct EnforcerOps {
 	int (*detach)(Enforcer *enforcer, const char *interface);
 	int (*counters)(Enforcer *enforcer, const char *interface,
 			struct spale_counters *ret_counters);
+	bool (*is_intact)(Enforcer *enforcer);
 	int (*interfaces)(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
 			  size_t *ret_count);
 	int (*changes_fd)(Enforcer *enforcer);
@@ -220,6 +221,12 @@ int enforcer_detach(Enforcer *enforcer, const char *interface);
 /* The counters of an attached interface, summed over the CPUs. -ENOENT: not attached. */
 int enforcer_counters(Enforcer *enforcer, const char *interface,
 		      struct spale_counters *ret_counters);
+
+/*
+ * Whether all that was attached still is, as far as that can be told. It costs little: the kernel
+ * tells nobody of a program that somebody else detached.
+ */
+bool enforcer_is_intact(Enforcer *enforcer);
 
 /*
  * All interfaces of the network namespace, as an array that the caller frees (NULL for none).

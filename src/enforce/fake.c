@@ -342,6 +342,12 @@ static int fake_counters(Enforcer *enforcer, const char *interface,
 	return 0;
 }
 
+static bool fake_is_intact(Enforcer *enforcer)
+{
+	(void)enforcer;
+	return true;
+}
+
 static int fake_interfaces(Enforcer *enforcer, EnforcerInterface **ret_interfaces,
 			   size_t *ret_count)
 {
@@ -412,6 +418,7 @@ static const EnforcerOps fake_ops = {
 	.attach = fake_attach,
 	.detach = fake_detach,
 	.counters = fake_counters,
+	.is_intact = fake_is_intact,
 	.interfaces = fake_interfaces,
 	.changes_fd = fake_changes_fd,
 	.consume_changes = fake_consume_changes,

@@ -277,6 +277,15 @@ static int follow(Instances *self, const NetlinkInterface *interfaces, size_t co
 	return 0;
 }
 
+bool instances_are_intact(const Instances *self)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++)
+		if (self->items[i].attachment.kind != ATTACHMENT_NONE &&
+		    !attach_is_alive(&self->items[i].attachment))
+			return false;
+	return true;
+}
+
 /* Tells the packet path what lies behind the interfaces. */
 static int tell_surroundings(Instances *self, const NetlinkInterface *interfaces, size_t count)
 {

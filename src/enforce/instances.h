@@ -43,4 +43,5 @@ int instances_attach(Instances *self, const char *name, Mode mode);
 int instances_detach(Instances *self, const char *name);
 int instances_counters(const Instances *self, const char *name,
 		       struct spale_counters *ret_counters);
+bool instances_are_intact(const Instances *self);
 int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, size_t *ret_count);

@@ -28,6 +28,17 @@ void config_done(Config *config)
 	free(config->overrides);
 }
 
+const char *config_mode_name(Mode mode)
+{
+	switch (mode) {
+	case MODE_TC:
+		return "tc";
+	case MODE_XDP:
+		return "xdp";
+	}
+	return "?";
+}
+
 void config_free(Config *config)
 {
 	if (!config)

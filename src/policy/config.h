@@ -134,6 +134,9 @@ typedef struct Config {
 	size_t override_count;
 } Config;
 
+/* Mode= in a word. */
+const char *config_mode_name(Mode mode);
+
 void config_free(Config *config);
 DEFINE_CLEANUP(Config, config_free)
 #define _cleanup_config_ _cleanup_(config_freep)

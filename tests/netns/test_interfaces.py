@@ -114,6 +114,37 @@ def test_made_again_under_the_same_name(daemon, plug, wanted):
     assert cable.open()
 
 
+def detach_by_force(daemon, lab):
+    """As root can: every link, or the qdisc where there are none."""
+    links = daemon.links()
+    for link in links:
+        lab.server.run("env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "bpftool", "link", "detach",
+                       "id", link)
+    for device in () if links else lab.SERVER_DEVICES:
+        lab.server.run("tc", "qdisc", "del", "dev", device, "clsact")
+
+
+def test_detached_by_somebody(daemon, lab, mode):
+    """That is noticed soon, and it is attached again; the grants are as they were."""
+    daemon.start()
+    daemon.knock()
+    if mode == "xdp":
+        assert lab.server.run("ip", "link", "set", "s0", "xdp", "off", check=False).returncode != 0
+        assert tcp_closed(lab.client, "ipv4", services.TCP, source=1)
+    for _ in range(2):
+        mark = daemon.mark()
+        detach_by_force(daemon, lab)
+        for device in lab.SERVER_DEVICES:
+            for what in ("lost", "attached"):
+                assert daemon.wait_log(rf"interface {what}: interface={device}\b", mark, 20), \
+                    daemon.log(mark)
+        assert tcp_closed(lab.client, "ipv4", services.TCP, source=1)
+        assert tcp_open(lab.client, "ipv4", services.TCP)
+        assert "somebody detached it" in daemon.log(mark)
+    assert daemon.stop() == 0
+    assert tcp_open(lab.client, "ipv4", services.TCP, source=1)
+
+
 def test_renamed_and_still_covered(daemon, plug):
     """From one pattern to another: its link is never let go."""
     cable = plug("old0")

@@ -220,6 +220,24 @@ static void test_uncovered(void **data)
 	assert_string_equal(fixture->interfaces.uncovered, "child");
 }
 
+/* Noticed by a look for something else: it is attached again at once. */
+static void test_detached_by_somebody(void **data)
+{
+	const uint64_t settled_mono_ns = NOW + NSEC_PER_SEC;
+	Fixture *fixture = *data;
+
+	want(fixture, "eth0", NULL);
+	appear(fixture, "eth0", 2);
+	assert_int_equal(interfaces_set(&fixture->interfaces, &fixture->config, 0, NOW), 0);
+	assert_states(fixture, 1, 0, 0);
+	assert_int_equal(enforcer_detach(&fixture->fake->base, "eth0"), 0);
+	assert_true(interfaces_run(&fixture->interfaces, &fixture->config, settled_mono_ns) <=
+		    settled_mono_ns);
+	interfaces_run(&fixture->interfaces, &fixture->config, settled_mono_ns);
+	assert_states(fixture, 1, 0, 0);
+	assert_int_equal(fixture->fake->attached.count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +247,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_all_or_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_uncovered, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_detached_by_somebody, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

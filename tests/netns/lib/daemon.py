@@ -193,12 +193,22 @@ class Spaled:
         return any(row["formatted"]["value"]
                    for row in _bpftool("map", "dump", "id", self._map("asking")))
 
-    def _map(self, name):
+    def _held(self, kind):
+        """Ids of what it holds of one kind, as fdinfo calls it."""
         for info in pathlib.Path(f"/proc/{self.process.pid}/fdinfo").iterdir():
             with contextlib.suppress(OSError):
-                match = re.search(r"^map_id:\s*(\d+)", info.read_text(), re.M)
-                if match and _bpftool("map", "show", "id", match[1]).get("name") == name:
-                    return match[1]
+                match = re.search(rf"^{kind}_id:\s*(\d+)", info.read_text(), re.M)
+                if match:
+                    yield match[1]
+
+    def links(self):
+        """Ids of the links that it holds."""
+        return list(self._held("link"))
+
+    def _map(self, name):
+        for number in self._held("map"):
+            if _bpftool("map", "show", "id", number).get("name") == name:
+                return number
         raise AssertionError(f"spaled holds no map {name}")
 
     # ---- knocking -----------------------------------------------------------------------
