@@ -199,6 +199,28 @@ def test_killed_while_upgraded(outside, alice, mode, binaries):
         assert machine.judge(main_pid())[2] != tag
 
 
+def test_killed_while_the_package_is_upgraded(outside, alice, mode, tmp_path):
+    """Again and again, whatever dpkg is just doing."""
+    packages = machine.newer_packages(tmp_path)
+    with nothing_gets_through(outside, alice) as session:
+        kills = 0
+        with subprocess.Popen(["dpkg", "--install", *packages], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True) as dpkg:
+            while dpkg.poll() is None:
+                pid = main_pid()
+                if pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        kills += 1
+                assert session.lives()
+            said = dpkg.stdout.read()
+        assert dpkg.returncode == 0, said
+        assert kills > 1
+        assert wait_until(lambda: active() == "active", 15)
+        assert session.lives()
+        assert show("StatusText") == "1 grants, 0 knocks accepted"
+
+
 def test_out_of_memory(outside, alice, mode):
     """The kernel kills it for want of memory."""
     with nothing_gets_through(outside, alice) as session:

@@ -3,7 +3,6 @@
 
 import pathlib
 import pwd
-import re
 import time
 
 import machine
@@ -13,26 +12,6 @@ from machine import active, main_pid, run, show, systemctl
 
 def files_of(package):
     return [pathlib.Path(line) for line in run("dpkg", "--listfiles", package).stdout.splitlines()]
-
-
-def newer_packages(directory):
-    """The same packages with a higher version, whose preinst says what it finds running."""
-    for path in machine.PACKAGES.glob("*.deb"):
-        if "-dbgsym_" in path.name:
-            continue
-        tree = directory / path.stem
-        run("dpkg-deb", "--raw-extract", path, tree)
-        control = tree / "DEBIAN" / "control"
-        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+more",
-                                  control.read_text()).replace(
-            "spale-client (= ", "spale-client (>= "))
-        if path.name.startswith("spale_"):
-            preinst = tree / "DEBIAN" / "preinst"
-            preinst.write_text("#!/bin/sh\nsystemctl is-active spaled >/run/at-preinst\n"
-                               "systemctl show --value --property MainPID spaled >>/run/at-preinst\n")
-            preinst.chmod(0o755)
-        run("dpkg-deb", "--root-owner-group", "--build", tree, directory / path.name)
-    return sorted(directory.glob("*.deb"))
 
 
 def test_install_leaves_everything_open(outside):
@@ -54,7 +33,7 @@ def test_configured_by_hand(outside, tmp_path):
 
 def test_upgrade_restarts_and_never_stops(outside, tmp_path):
     before = main_pid()
-    run("dpkg", "--install", *newer_packages(tmp_path))
+    run("dpkg", "--install", *machine.newer_packages(tmp_path))
     state, pid = pathlib.Path("/run/at-preinst").read_text().split()
     assert (state, int(pid)) == ("active", before)
     assert active() == "active" and main_pid() != before
