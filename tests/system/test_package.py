@@ -18,6 +18,7 @@ def test_install_leaves_everything_open(outside):
     machine.install_packages()
     assert pwd.getpwnam("spale").pw_shell.endswith("nologin")
     assert systemctl("is-enabled", "spaled").stdout == "enabled\n"
+    assert systemctl("is-enabled", "spale-pins", check=False).stdout == "disabled\n"
     assert (active(), show("Result")) == ("inactive", "success")
     assert "no trigger condition checks were met" in machine.journal()
     assert outside.reaches(services.TCP)
