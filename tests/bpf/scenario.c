@@ -7,6 +7,8 @@
 #include <bpf/bpf.h>
 
 #define HOUR_NS 3600000000000ULL
+/* The longest that there is: 100 of them a second. */
+#define TICK_NS 10000000ULL
 
 static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_DCCP,
 				    IPPROTO_UDPLITE};
@@ -67,9 +69,14 @@ static void make_lengths(Random *random, unsigned *lengths, unsigned shortest, u
 		lengths[0] = lengths[1] = 0;
 }
 
-/* A grant's times: none depends on how fast this machine is within the next seconds. */
+/*
+ * A grant's times: none depends on how fast this machine is within the next seconds, or on the
+ * programs' clock, which may be a tick behind ours (gate_now()).
+ */
 static void make_times(Random *random, uint64_t now, OracleGrant *grant)
 {
+	uint64_t past = now - TICK_NS;
+
 	grant->last_ns = now;
 	grant->idle_ns = random_percent(random, 30) ? SPALE_NEVER_NS : HOUR_NS;
 	grant->grace_ns = random_percent(random, 30) ? SPALE_NEVER_NS : 2 * HOUR_NS;
@@ -89,12 +96,12 @@ static void make_times(Random *random, uint64_t now, OracleGrant *grant)
 		grant->grace_ns = 1 + random_below(random, 2);
 		break;
 	case 3: /* past its end, else in use */
-		grant->deadline_ns = 1 + random_below(random, 2) * (now - 1);
+		grant->deadline_ns = 1 + random_below(random, 2) * (past - 1);
 		break;
 	case 4: /* past its end, else in grace */
 		grant->last_ns = 1;
 		grant->idle_ns = 1;
-		grant->deadline_ns = now;
+		grant->deadline_ns = past;
 		break;
 	default: /* in use */
 		break;
