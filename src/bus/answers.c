@@ -95,8 +95,10 @@ int answers_give(const BusContext *context, sd_bus_message *call, int r, const c
 	context->hooks->changed(context->hooks->userdata);
 	if (r < 0)
 		return r;
-	r = manager_has_done(context->manager, order) ? sd_bus_send(context->bus, reply, NULL)
-						      : hold(context->answers, reply, order);
+	/* What cannot wait goes now: it is no failure of what was ordered. */
+	if (!manager_has_done(context->manager, order) && hold(context->answers, reply, order) == 0)
+		return 1;
+	r = sd_bus_send(context->bus, reply, NULL);
 	return r < 0 ? r : 1;
 }
 

@@ -9,7 +9,7 @@
 
 #include "bus/context.h"
 
-/* Answers that wait at most. */
+/* Answers that wait at most; others go before all is done. */
 #define ANSWERS_MAX 1024
 
 typedef struct Answers Answers;

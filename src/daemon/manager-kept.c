@@ -32,7 +32,8 @@ int manager_keep_grant(Manager *manager, const KeptGrant *grant, char **ret_erro
 	if (r < 0)
 		return error_set(ret_error, r,
 				 "the grant cannot be kept in the state directory: %s",
-				 r == -EROFS ? "is it full, or read-only?" : strerror(-r));
+				 r == -EROFS ? "make room there, or make it writable, and try again"
+					     : strerror(-r));
 	return 0;
 }
 
