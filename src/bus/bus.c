@@ -152,6 +152,15 @@ static int add_objects(Bus *bus)
 	return r;
 }
 
+/* A call that is authorised. */
+static int on_passed(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+	Bus *bus = userdata;
+	int r = objects_check(&bus->context, sd_bus_message_get_path(call), ret_error);
+
+	return r < 0 ? r : managed_objects_take(call, bus->objects, ret_error);
+}
+
 static int watch(Bus *bus)
 {
 	sd_bus *connection = bus->context.bus;
@@ -185,7 +194,7 @@ static int join(Bus *bus)
 	if (r >= 0)
 		r = answers_new(&bus->context, &bus->context.answers);
 	if (r >= 0)
-		filter_set_passed(bus->filter, managed_objects_take, bus->objects);
+		filter_set_passed(bus->filter, on_passed, bus);
 	if (r >= 0)
 		r = watch(bus);
 	if (r >= 0)

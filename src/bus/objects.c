@@ -33,6 +33,20 @@ int objects_add(BusContext *context, const ObjectType *type)
 						  context);
 }
 
+int objects_check(BusContext *context, const char *path, sd_bus_error *ret_error)
+{
+	static const ObjectType *const types[] = {&grant_object_type, &client_object_type,
+						  &interface_object_type};
+	void *found;
+	int r = 0;
+
+	/* Paths of another type, or of none, are sd-bus's business. */
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(types); i++)
+		r = types[i]->find(context->bus, path, types[i]->interface, context, &found,
+				   ret_error);
+	return r < 0 ? r : 0;
+}
+
 void objects_free_nodes(char **nodes)
 {
 	for (size_t i = 0; nodes[i]; i++)

@@ -26,6 +26,12 @@ extern const ObjectType interface_object_type;
 int objects_add(BusContext *context, const ObjectType *type);
 
 /*
+ * Whether calls to PATH can be left to sd-bus: 0, or a negative errno with *RET_ERROR set when the
+ * object of this path is none that there is. sd-bus itself has names for some of those calls only.
+ */
+int objects_check(BusContext *context, const char *path, sd_bus_error *ret_error);
+
+/*
  * Appends one entry of an "a{oa{sa{sv}}}": the object of PATH, or nothing where there is none any
  * more. Returns 0 or a negative errno.
  */

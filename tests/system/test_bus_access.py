@@ -176,6 +176,20 @@ def test_errors_tell_nothing(everybody, paths):
                 == nobody.manager("RevokeClient", "(s)", ("x",)))
 
 
+@pytest.mark.parametrize("path, error", [("grant/99999", "NoSuchGrant"), ("client/nobody", "NoSuchClient"),
+                                         ("client/_xx", "NoSuchClient"),
+                                         ("interface/none0", "NoSuchInterface")])
+def test_what_is_not_there_has_a_name(all_, path, error):
+    """Whatever is called, also what objects of this kind have not."""
+    for interface, member in (("org.freedesktop.DBus.ObjectManager", "GetManagedObjects"),
+                              ("org.freedesktop.DBus.Introspectable", "Introspect"),
+                              ("org.spale1.Grant", "Revoke"), ("org.spale1.Client", "Disable")):
+        answer = all_.call(f"{MANAGER}/{path}", interface, member)
+        assert answer.error == f"org.spale1.Error.{error}", (interface, member, answer)
+    answer = all_.call(f"{MANAGER}/{path}", PROPERTIES, "Get", variant("(ss)", ("org.spale1.Grant", "Client")))
+    assert answer.error == f"org.spale1.Error.{error}"
+
+
 def test_parents_of_objects_tell_nothing(everybody, paths):
     for path in ("/", "/org", MANAGER, *(f"{MANAGER}/{each}" for each in ("grant", "client", "interface"))):
         answer = everybody["nobodys"].call(path, "org.freedesktop.DBus.Introspectable", "Introspect")
