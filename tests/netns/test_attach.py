@@ -94,7 +94,7 @@ def test_kill_by_hand_takes_the_programs_along(daemon, lab, mode, family):
         daemon.start()
         assert tcp_closed(lab.client, family, services.TCP)
         assert daemon.stop() == 0
-        assert "spale" not in "".join(hooks(lab))
+        assert "spale_tc" not in "".join(hooks(lab))
         for device in lab.SERVER_DEVICES:
             lab.server.run("tc", "qdisc", "del", "dev", device, "clsact")
     assert hooks(lab) == before
@@ -137,6 +137,7 @@ def test_second_daemon_is_refused(daemon, make_daemon, lab, mode, shared_keys, t
     assert tcp_open(lab.client, "ipv4", services.TCP)
 
 
+@pytest.mark.needs_xdp
 def test_foreign_xdp_program_is_named(make_daemon, lab, shared_keys):
     daemon = make_daemon("xdp", shared_keys)
     daemon.write_conf()
@@ -258,6 +259,7 @@ def test_tun_device_in_tc(make_daemon, tun, shared_keys, family):
     assert tun.answered(family, services.TCP, 30003)
 
 
+@pytest.mark.needs_xdp
 def test_tun_device_in_xdp_is_refused(make_daemon, tun, lab, shared_keys):
     daemon = make_daemon("xdp", shared_keys)
     daemon.write_conf(Protect={"Interfaces": f"s0 {tun.DEVICE}"})

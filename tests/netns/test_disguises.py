@@ -57,7 +57,7 @@ class Results:
                 for family in netns.FAMILIES}
 
 
-@pytest.fixture(scope="module", params=["tc", "xdp"])
+@pytest.fixture(scope="module", params=["tc", pytest.param("xdp", marks=pytest.mark.needs_xdp)])
 def results(request, lab, unguarded, shared_keys, tmp_path_factory):
     daemon = Spaled(lab, tmp_path_factory.mktemp("disguises"), request.param, shared_keys)
     try:

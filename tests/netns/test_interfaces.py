@@ -214,6 +214,7 @@ def test_goes_down_and_up(daemon, lab, plug):
     assert len(re.findall(r"interface (attached|lost): interface=new0", daemon.log())) == 1
 
 
+@pytest.mark.needs_xdp
 def test_what_cannot_be_attached_is_tried_again(make_daemon, lab, plug, shared_keys):
     daemon = make_daemon("xdp", shared_keys)
     daemon.start(Protect={"Interfaces": "s0 new*"})

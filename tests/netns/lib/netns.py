@@ -88,6 +88,7 @@ NEEDS = {
                    "ip link add link v0 name v2 type vlan id 1",
     "needs_bonds": "ip link add b0 type bond",
     "needs_coarse_clock": r"printf '5.11\n%s\n' $(uname -r) | sort -VC",
+    "needs_owned_tables": r"printf '5.12\n%s\n' $(uname -r) | sort -VC",  # of nftables
     "needs_tcx": r"printf '6.6\n%s\n' $(uname -r) | sort -VC",
     "needs_xdp": r"printf '5.18\n%s\n' $(uname -r) | sort -VC",  # for frames of several buffers
 }
