@@ -11,6 +11,7 @@
 
 #include "fuzz.h"
 #include "policy/config.h"
+#include "policy/grammar.h"
 
 #define FILES_MAX   8
 #define OPTIONS_MAX 16
@@ -103,16 +104,6 @@ static void check_config(const Config *config)
 	FUZZ_CHECK(!config_override(config, "no-client"));
 }
 
-static bool prefixes_equal(const PrefixList *a, const PrefixList *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++)
-		if (prefix_compare(&a->items[i], &b->items[i]) != 0)
-			return false;
-	return true;
-}
-
 static bool strings_equal(const StringList *a, const StringList *b)
 {
 	if (a->count != b->count)
@@ -129,7 +120,7 @@ static void check_same(const Config *a, const Config *b)
 	FUZZ_CHECK(a->mode == b->mode && a->log_only == b->log_only);
 	FUZZ_CHECK(a->scope == b->scope && a->keep_established == b->keep_established);
 	FUZZ_CHECK(port_list_equal(&a->protected_ports, &b->protected_ports));
-	FUZZ_CHECK(prefixes_equal(&a->always_allow, &b->always_allow));
+	FUZZ_CHECK(prefix_list_equal(&a->always_allow, &b->always_allow));
 	FUZZ_CHECK(port_list_equal(&a->knock_ports, &b->knock_ports));
 	FUZZ_CHECK(a->knock_any4 == b->knock_any4 && a->knock_any6 == b->knock_any6);
 	FUZZ_CHECK(a->knock_addresses.count == b->knock_addresses.count);
