@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,6 +68,25 @@ const char *setup_find_configuration(void)
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		if (access(paths[i], F_OK) == 0)
 			return paths[i];
+	}
+	return NULL;
+}
+
+char *setup_find_drop_in(void)
+{
+	static const char *const places[] = {CONFIGURATION ".d/*.conf",
+					     "/run/spale/spale.conf.d/*.conf",
+					     "/usr/lib/spale/spale.conf.d/*.conf"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		glob_t found = {0};
+		char *path = NULL;
+
+		if (glob(places[i], 0, NULL, &found) == 0)
+			path = strdup(found.gl_pathv[0]);
+		globfree(&found);
+		if (path)
+			return path;
 	}
 	return NULL;
 }

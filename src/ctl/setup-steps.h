@@ -39,6 +39,12 @@ void setup_plan_done(SetupPlan *plan);
 /* What there is of a configuration already: a file of it, or NULL. */
 const char *setup_find_configuration(void);
 
+/*
+ * A drop-in of the configuration, with which it would say something else than what is written: a
+ * path that the caller frees, or NULL.
+ */
+char *setup_find_drop_in(void);
+
 /* The server's key, unless there is one, and the client's: all files or none. */
 ExitCode setup_write_keys(const SetupPlan *plan);
 

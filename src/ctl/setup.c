@@ -281,6 +281,7 @@ static ExitCode say_next(const Options *options, const SetupPlan *plan, const Or
 /* Whether it may begin at all. */
 static ExitCode check(const Options *options, bool ask, SetupPlan *plan)
 {
+	_cleanup_free_ char *drop_in = NULL;
 	const char *configuration;
 
 	if (geteuid() != 0) {
@@ -298,6 +299,13 @@ static ExitCode check(const Options *options, bool ask, SetupPlan *plan)
 	if (options_has(options, OPTION_NO_GRANT) && options_has(options, OPTION_ADDRESS)) {
 		report_error("--address gets a grant, and --no-grant gives none: one of them");
 		return EXIT_CODE_USAGE;
+	}
+	drop_in = setup_find_drop_in();
+	if (drop_in) {
+		report_error("%s would change what 'setup' makes, and might enforce too early: "
+			     "move it away, and back afterwards",
+			     drop_in);
+		return EXIT_CODE_FAILED;
 	}
 	plan->force = options_has(options, OPTION_FORCE);
 	configuration = setup_find_configuration();

@@ -112,6 +112,16 @@ def test_setup_lets_in_who_did_it_and_nobody_else(outside):
     assert outside.is_kept_from(services.TCP, source=1)
 
 
+def test_setup_wants_no_drop_in():
+    drop_in = machine.CONF / "spale.conf.d" / "closed.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text("[Protect]\nLogOnly=no\n")
+    try:
+        assert fails(1, f"{drop_in} would change what 'setup' makes", "setup", "--yes", "--force")
+    finally:
+        drop_in.unlink()
+
+
 def test_setup_replaces_nothing():
     before = CONFIGURATION.read_text()
     assert fails(1, "--force replaces it", "setup", "--yes")
