@@ -237,22 +237,9 @@ int arguments_append_numbers(sd_bus_message *message, const PortList *list)
 
 int arguments_append_text(sd_bus_message *message, const char *text)
 {
-	_cleanup_free_ char *escaped = NULL;
-	size_t size;
-	FILE *f = open_memstream(&escaped, &size);
+	_cleanup_free_ char *escaped = utf8_escape(text);
 
-	if (!f)
-		return -ENOMEM;
-	for (const unsigned char *p = (const unsigned char *)text; *p;) {
-		size_t length = utf8_character_size(p);
-
-		if (length == 0)
-			fprintf(f, "\\x%02x", *p);
-		else
-			fwrite(p, 1, length, f);
-		p += length ?: 1;
-	}
-	if (fclose(f) != 0)
+	if (!escaped)
 		return -ENOMEM;
 	return sd_bus_message_append_basic(message, 's', escaped);
 }

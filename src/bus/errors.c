@@ -9,6 +9,7 @@
 #include <spale/bus-names.h>
 
 #include "util/cleanup.h"
+#include "util/utf8.h"
 
 const char *errors_name(int error)
 {
@@ -29,7 +30,10 @@ const char *errors_name(int error)
 
 int errors_set(sd_bus_error *ret_error, int error, const char *text)
 {
-	(void)sd_bus_error_set(ret_error, errors_name(error), text ?: strerror(-error));
+	/* Texts quote what callers, files and the kernel wrote, and cut it off where it is long. */
+	_cleanup_free_ char *escaped = text ? utf8_escape(text) : NULL;
+
+	(void)sd_bus_error_set(ret_error, errors_name(error), escaped ?: strerror(-error));
 	return error;
 }
 

@@ -12,7 +12,8 @@ const char *errors_name(int error);
 
 /*
  * Sets *RET_ERROR to the name that belongs to ERROR, a negative errno, with TEXT (NULL: what
- * strerror(3) says), and returns ERROR: what a handler of sd-bus returns.
+ * strerror(3) says), and returns ERROR: what a handler of sd-bus returns. TEXT may be any bytes;
+ * sd-bus would send no answer at all with what is no UTF-8, \xNN stands for it.
  */
 int errors_set(sd_bus_error *ret_error, int error, const char *text);
 

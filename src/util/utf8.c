@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/utf8.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 size_t utf8_character_size(const unsigned char *p)
 {
 	size_t size = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
@@ -17,4 +20,28 @@ size_t utf8_character_size(const unsigned char *p)
 	    (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90))
 		return 0;
 	return size;
+}
+
+char *utf8_escape(const char *text)
+{
+	char *escaped = NULL;
+	size_t size;
+	FILE *f = open_memstream(&escaped, &size);
+
+	if (!f)
+		return NULL;
+	for (const unsigned char *p = (const unsigned char *)text; *p;) {
+		size_t length = utf8_character_size(p);
+
+		if (length == 0)
+			fprintf(f, "\\x%02x", *p);
+		else
+			fwrite(p, 1, length, f);
+		p += length ?: 1;
+	}
+	if (fclose(f) != 0) {
+		free(escaped);
+		return NULL;
+	}
+	return escaped;
 }

@@ -7,6 +7,7 @@ who started it. Values fit the signatures or do not; texts are addresses, names 
 Usage: fuzz_bus.py SECONDS [SEED] [INTERFACE.XML...]
 
 Ends with 0, and the number of calls and what came of them as JSON, when every call was answered.
+One that was not is shown on standard error.
 """
 
 import collections
@@ -28,7 +29,7 @@ AT_ONCE = 24
 
 INTEGERS = {"y": 8, "n": -16, "q": 16, "i": -32, "u": 32, "x": -64, "t": 64}
 TEXTS = [
-    "", "a", "/", "%n%s", "\t\n", "ä" * 40, "x" * 255, "x" * 70000, "tcp", "udp", "sctp", "dccp",
+    "", "a", "/", "%n%s", "\t\n", "ä" * 40, "0" + "ä" * 60, "x" * 255, "x" * 70000, "tcp", "udp", "sctp", "dccp",
     "udplite", "TCP", "192.0.2.7", "192.0.2.0/24", "192.0.2.7/24", "0.0.0.0/0", "::/0", "::1", "[::1]",
     "2001:db8::/64", "::ffff:192.0.2.7", "fe80::1", "fe80::1%eth0", "224.0.0.1", "255.255.255.255",
     "1.2.3", "1.2.3.4/33", "1.2.3.4/", "::/129", "eth0", "lo", "alice", "bob", "../alice", ".", "-a",
@@ -162,15 +163,16 @@ class Fuzzer:
         message = Gio.DBusMessage.new_method_call(NAME, self.path(interface).rstrip("/"), interface, method)
         message.set_body(GLib.Variant.new_tuple(*(dice.value(each) for each in split(kinds))))
         self.open += 1
-        self.bus.send_message_with_reply(message, Gio.DBusSendMessageFlags.NONE, 60000, None, self.answered)
+        self.bus.send_message_with_reply(message, Gio.DBusSendMessageFlags.NONE, 60000, None, self.answered, message)
 
-    def answered(self, connection, result):
+    def answered(self, connection, result, message):
         self.open -= 1
         try:
             reply = connection.send_message_with_reply_finish(result)
             self.came[reply.get_error_name() or "success"] += 1
         except GLib.Error as error:
             self.came["none: " + error.message] += 1
+            print(message.print_(0)[:2000], file=sys.stderr)
             self.over = True
         if not self.over:
             self.call()

@@ -237,6 +237,10 @@ def test_unknown_options_are_errors(all_, paths):
     ("AddGrant", "(sa(sqq)a{sv})", ("203.0.113.9", [("tcp", 9, 8)], {}), "BadPort"),
     ("AddGrant", "(sa(sqq)a{sv})", ("203.0.113.9", [("tpc", 9, 9)], {}), "BadPort"),
     ("AddGrant", "(sa(sqq)a{sv})", ("203.0.113.9", [("tcp", 9, 9)], {}), "NotProtected"),
+    # Quoted by an error up to where a character is not at its end.
+    ("AddGrant", "(sa(sqq)a{sv})", ("203.0.113.9", [("0" + "ä" * 40, 9, 9)], {}), "BadPort"),
+    ("EnrollClient", "(ssa{sv})", ("0" + "ä" * 60, bus.KEYS["dora"], {}), "BadArgument"),
+    ("EnrollClient", "(ssa{sv})", ("dora", bus.KEYS["dora"], {"0" + "ä" * 60: variant("b", True)}), "BadArgument"),
     ("RevokeClient", "(s)", ("nobody",), "NoSuchClient"),
     ("RemoveClient", "(s)", ("nobody",), "NoSuchClient"),
     ("EnrollClient", "(ssa{sv})", ("carol", bus.KEYS["dora"], {}), "ClientExists"),
