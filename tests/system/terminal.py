@@ -2,12 +2,35 @@
 """A terminal with somebody in front of it: tmux."""
 
 import itertools
+import os
 import re
 import shlex
+import termios
 
 from machine import run, wait_until
 
 _numbers = itertools.count()
+
+
+def _agent_reads():
+    """
+    Whether polkit's agent for terminals waits for a password: it asks first, and then has its terminal
+    forget what was typed until then and show nothing of what comes.
+    """
+    for tty in run("ps", "-C", "pkttyagent", "-o", "tty=", check=False).stdout.split():
+        try:
+            terminal = os.open(f"/dev/{tty}", os.O_RDWR | os.O_NOCTTY)
+        except OSError:  # gone in between
+            continue
+        try:
+            flags = termios.tcgetattr(terminal)[3]
+        except termios.error:
+            continue
+        finally:
+            os.close(terminal)
+        if not flags & termios.ECHO:
+            return True
+    return False
 
 
 class Terminal:
@@ -40,6 +63,12 @@ class Terminal:
         self._tmux("send-keys", "-t", self._name, "-l", text)
         if enter:
             self.press("Enter")
+
+    def answer(self, password):
+        """Types a password for polkit's agent, once it asks for one."""
+        assert self.shows("Password:")
+        assert wait_until(_agent_reads, 15, 0.05), self.screen()
+        self.type(password)
 
     def press(self, key):
         self._tmux("send-keys", "-t", self._name, key)

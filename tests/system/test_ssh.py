@@ -101,8 +101,7 @@ def test_setup_over_ssh(outside):
     assert timedelta(hours=23, minutes=50) < day <= timedelta(hours=24)
     assert outside.is_kept_from(22, source=1)
     with over_ssh(outside, "keeper", "spalectl confirm") as terminal:
-        assert terminal.shows("Password:")
-        terminal.type("open sesame")
+        terminal.answer("open sesame")
         assert terminal.shows("Confirmed")
         assert terminal.status() == 0
     assert state() == "enforcing"
@@ -173,8 +172,7 @@ def test_trial_by_who_has_no_grant(outside):
     with logged_in(outside) as terminal:
         for verb, shown in (("trial 1min", "Enforcing, for a trial"), ("confirm", "Confirmed")):
             terminal.type(f"clear; spalectl {verb}")
-            assert terminal.shows("Password:")
-            terminal.type("open sesame")
+            terminal.answer("open sesame")
             assert terminal.shows(shown)
             assert outside.is_kept_from(22)
         assert state() == "enforcing"
