@@ -28,7 +28,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	(void)bus, (void)path, (void)interface, (void)ret_error;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (strcmp(rows[i].name, property) == 0)
-			return sd_bus_message_append(reply, "s", rows[i].value);
+			return arguments_append_text(reply, rows[i].value);
 	return -EINVAL;
 }
 

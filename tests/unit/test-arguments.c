@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bus-call.h"
+#include "bus/errors.h"
 #include "util/parse.h"
 
 static sd_bus_message *new_call(void)
@@ -46,6 +47,20 @@ static void wrong_ports_are_refused(void **state)
 		assert_string_equal(error.name, "org.spale1.Error.BadPort");
 		assert_null(ports.ranges);
 	}
+}
+
+/* sd-bus sends no error with half a character in it, and so no answer. */
+static void errors_are_text(void **state)
+{
+	static const char umlauts[] = "xx\xc3\xa4\xc3\xa4";
+	_cleanup_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_call_ sd_bus_message *call = new_call(), *reply = NULL;
+
+	(void)state;
+	assert_int_equal(errors_setf(&error, -ERANGE, "\"%.5s\"", umlauts), -ERANGE);
+	assert_string_equal(error.message, "\"xx\xc3\xa4\\xc3\"");
+	bus_call_end(call);
+	assert_true(sd_bus_message_new_method_error(call, &reply, &error) >= 0);
 }
 
 static void there_is_an_end_of_ports(void **state)
@@ -194,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ports_are_read),
 		cmocka_unit_test(wrong_ports_are_refused),
+		cmocka_unit_test(errors_are_text),
 		cmocka_unit_test(there_is_an_end_of_ports),
 		cmocka_unit_test(addresses_may_have_brackets),
 		cmocka_unit_test(seconds_have_an_end),
