@@ -117,13 +117,14 @@ static bool run_grants(Manager *manager)
 
 /* ---- sweeps -------------------------------------------------------------------------------- */
 
-static void begin(Manager *manager, const SweepOrder *order)
+/* ORDER: a copy, for it may be the next one of the sweep, which is forgotten here. */
+static void begin(Manager *manager, SweepOrder order)
 {
 	Sweep *sweep = &manager->sweep;
 
-	sweep->now = *order;
+	sweep->now = order;
 	sweep->next = (SweepOrder){0};
-	sweep->left = order->number ? grant_table_count(manager->grants) : 0;
+	sweep->left = order.number ? grant_table_count(manager->grants) : 0;
 	sweep->barred = (Barred){.count = 0};
 }
 
@@ -136,7 +137,7 @@ static void finish(Manager *manager)
 	manager->look_mono_ns = 0;
 	/* Whoever was barred and is no client any more is on record. */
 	knock_judge_keep(manager->judge, manager->clients);
-	begin(manager, &sweep->next);
+	begin(manager, sweep->next);
 	if (done.is_reload) {
 		snprintf(detail, sizeof(detail), "%zu clients, %zu grants kept, %zu revoked",
 			 client_set_count(manager->clients),
@@ -179,7 +180,7 @@ void manager_sweep(Manager *manager, const Config *before, const SweptReload *re
 	sessions_begin_redecide(manager->sessions, before, manager->config);
 	knock_judge_keep(manager->judge, manager->clients);
 	if (sweep->now.number == 0) {
-		begin(manager, &order);
+		begin(manager, order);
 		(void)manager_run_sweep(manager);
 		return;
 	}
