@@ -18,10 +18,16 @@
 /* Why, in the journal. */
 #define REASON_REVOKED "revoked"
 
+/* A grant that is meant, as it was then: what was renewed since is another. */
+typedef struct Target {
+	uint64_t id;
+	uint64_t renewals;
+} Target;
+
 struct Revocation {
 	Revocation *next;
 	uint64_t number;
-	uint64_t *ids; /* of condemned grants */
+	Target *targets;
 	size_t count, done;
 	PortList ports; /* that they lose; empty: all */
 	const char *reason;
@@ -39,7 +45,7 @@ static void revocation_free(Revocation *revocation)
 	if (!revocation)
 		return;
 	port_list_done(&revocation->ports);
-	free(revocation->ids);
+	free(revocation->targets);
 	free(revocation->caller);
 	free(revocation);
 }
@@ -70,6 +76,24 @@ static bool shares_port(const PortList *a, const PortList *b)
 	return false;
 }
 
+/* Whether PORTS (NULL or empty: all) leave GRANT nothing. */
+static bool takes_all(const PortList *ports, const Grant *grant)
+{
+	if (!ports || ports->count == 0)
+		return true;
+	port_list_foreach (range, &grant->ports) {
+		bool is_taken = false;
+
+		/* No two ranges of a list adjoin: one holds all of it, or none does. */
+		port_list_foreach (taken, ports)
+			is_taken |= taken->protocol == range->protocol &&
+				    taken->first <= range->first && range->last <= taken->last;
+		if (!is_taken)
+			return false;
+	}
+	return true;
+}
+
 static bool means(const Meaning *meaning, const Grant *grant)
 {
 	if (grant->is_condemned)
@@ -86,20 +110,25 @@ static bool means(const Meaning *meaning, const Grant *grant)
 	       shares_port(meaning->ports, &grant->ports);
 }
 
-/* Condemns GRANT, if it is meant. REVOCATION has room for it. */
-static void condemn(Manager *manager, Revocation *revocation, const Meaning *meaning,
-		    const Grant *grant)
+/*
+ * Has GRANT lose what REVOCATION, which has room for it, is about, if it is meant. Only what goes
+ * as a whole is condemned: until what keeps other ports has lost some, it is a grant like any
+ * other.
+ */
+static void add_target(Manager *manager, Revocation *revocation, const Meaning *meaning,
+		       const Grant *grant)
 {
 	if (!means(meaning, grant))
 		return;
-	revocation->ids[revocation->count++] = grant->id;
+	revocation->targets[revocation->count++] = (Target){grant->id, grant->renewals};
 	/* Knocks that were held back on their way must not undo it. */
 	if (meaning->bars && grant->origin == GRANT_ORIGIN_KNOCK)
 		manager_bar(manager, &revocation->barred, &grant->key);
-	grant_table_condemn(manager->grants, grant->id);
+	if (takes_all(meaning->ports, grant))
+		grant_table_condemn(manager->grants, grant->id);
 }
 
-/* A Revocation of all that is meant, which is condemned. NULL: no memory. */
+/* A Revocation of all that is meant. NULL: no memory. */
 static Revocation *make(Manager *manager, const Meaning *meaning, const char *caller)
 {
 	_cleanup_revocation_ Revocation *revocation = calloc(1, sizeof(*revocation));
@@ -108,9 +137,9 @@ static Revocation *make(Manager *manager, const Meaning *meaning, const char *ca
 	if (!revocation)
 		return NULL;
 	revocation->reason = REASON_REVOKED;
-	revocation->ids = calloc(count ?: 1, sizeof(*revocation->ids));
+	revocation->targets = calloc(count ?: 1, sizeof(*revocation->targets));
 	revocation->caller = caller ? strdup(caller) : NULL;
-	if (!revocation->ids || (caller && !revocation->caller))
+	if (!revocation->targets || (caller && !revocation->caller))
 		return NULL;
 	if (meaning->ports && port_list_copy(meaning->ports, &revocation->ports) < 0)
 		return NULL;
@@ -119,9 +148,9 @@ static Revocation *make(Manager *manager, const Meaning *meaning, const char *ca
 		revocation->source = *meaning->source;
 	}
 	if (meaning->grant)
-		condemn(manager, revocation, meaning, meaning->grant);
+		add_target(manager, revocation, meaning, meaning->grant);
 	for (size_t i = 0; !meaning->grant && i < count; i++)
-		condemn(manager, revocation, meaning, grant_table_get(manager->grants, i));
+		add_target(manager, revocation, meaning, grant_table_get(manager->grants, i));
 	return TAKE_PTR(revocation);
 }
 
@@ -141,23 +170,23 @@ static int narrow(Manager *manager, const Grant *grant, const Revocation *revoca
 		return r;
 	heritage_note(manager->enforcer, grant);
 	projection_apply_surely(&manager->projection, &changes);
-	announce_grant_narrowed(&manager->announcer, grant, &lost, revocation->reason);
+	/* It may have lost them meanwhile for another reason. */
+	if (lost.count > 0)
+		announce_grant_narrowed(&manager->announcer, grant, &lost, revocation->reason);
 	return 0;
 }
 
-static void revoke_one(Manager *manager, const Revocation *revocation, uint64_t id)
+static void revoke_one(Manager *manager, const Revocation *revocation, const Target *target)
 {
-	const Grant *grant = grant_table_by_id(manager->grants, id);
+	const Grant *grant = grant_table_by_id(manager->grants, target->id);
 
 	/* It ended meanwhile, or was renewed. */
-	if (!grant || !grant->is_condemned)
+	if (!grant || grant->renewals != target->renewals)
 		return;
 	manager->kept_is_stale |= grant->origin == GRANT_ORIGIN_ALWAYS;
 	/* What cannot be narrowed, for lack of anything else or of memory, goes as a whole. */
-	if (revocation->ports.count > 0 && narrow(manager, grant, revocation) == 0) {
-		grant_table_pardon(manager->grants, id);
+	if (revocation->ports.count > 0 && narrow(manager, grant, revocation) == 0)
 		return;
-	}
 	manager_end_grant(manager, grant, GRANT_REVOKED, revocation->reason, NULL);
 }
 
@@ -169,7 +198,7 @@ static bool run(Manager *manager, Revocation *revocation)
 
 	manager->announcer.caller = revocation->caller;
 	while (revocation->done < revocation->count && manager_slice_has(manager, &slice))
-		revoke_one(manager, revocation, revocation->ids[revocation->done++]);
+		revoke_one(manager, revocation, &revocation->targets[revocation->done++]);
 	manager->announcer.caller = NULL;
 	if (revocation->done < revocation->count)
 		return false;

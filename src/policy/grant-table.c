@@ -268,6 +268,7 @@ int grant_table_add(GrantTable *table, const Client *client, const Decision *dec
 		memcpy(slot->grant.client, client->name, sizeof(slot->grant.client));
 	slot->grant.renewed_mono_ns = (int64_t)now_mono_ns;
 	slot->grant.last_mono_ns = now_mono_ns;
+	slot->grant.renewals++;
 	slot->grant.is_condemned = false;
 	set_times(&slot->grant, decision);
 	commit_plan(&plan, table, slot, decision);
@@ -392,14 +393,6 @@ void grant_table_condemn(GrantTable *table, uint64_t id)
 
 	if (slot)
 		slot->grant.is_condemned = true;
-}
-
-void grant_table_pardon(GrantTable *table, uint64_t id)
-{
-	Slot *slot = grant_slots_find(table, id);
-
-	if (slot)
-		slot->grant.is_condemned = false;
 }
 
 int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes)

@@ -40,7 +40,8 @@ typedef struct Grant {
 	uint64_t last_mono_ns; /* last known packet of any of its entries, at first its creation */
 	uint64_t idle_ns, grace_ns, lifetime_ns;
 	uint64_t deadline_mono_ns; /* SPALE_NEVER_NS: none */
-	bool is_condemned;	   /* grant_table_condemn() */
+	uint64_t renewals; /* how often it was made, so that who means it as it was can tell */
+	bool is_condemned; /* grant_table_condemn() */
 } Grant;
 
 /*
@@ -133,11 +134,8 @@ int grant_table_extend(GrantTable *table, uint64_t id, uint64_t now_mono_ns, uin
 int grant_table_narrow(GrantTable *table, uint64_t id, const PortList *ports,
 		       EntryChanges *ret_changes);
 
-/* Marks the grant ID, which is about to be removed, and takes the mark away, as a renewal
- * does.
- */
+/* Marks the grant ID, which is about to be removed. A renewal takes the mark away. */
 void grant_table_condemn(GrantTable *table, uint64_t id);
-void grant_table_pardon(GrantTable *table, uint64_t id);
 
 /*
  * Removes a grant. Entries that others share stay, as generous as what is left. Returns 0, -ENOENT

@@ -46,6 +46,15 @@ static void set_clients(Fixture *fixture, bool with_alice)
 	assert_false(manager_has_done(fixture->manager, manager_ordered(fixture->manager)));
 }
 
+static void begin_narrowing(Fixture *fixture, const char *port)
+{
+	size_t count;
+
+	assert_int_equal(revoke_source(fixture, "192.0.0.0/5", port, &count), 0);
+	assert_int_equal(count, MANY + 1);
+	assert_false(manager_has_done(fixture->manager, manager_ordered(fixture->manager)));
+}
+
 /* Grants that were decided anew already are so once more when there is another reason. */
 static void test_again(void **data)
 {
@@ -59,11 +68,79 @@ static void test_again(void **data)
 	assert_state(fixture, MANY, 2 * MANY);
 }
 
+/* A grant that is about to lose ports is judged like any other. */
+static void test_narrowed_and_removed(void **data)
+{
+	Fixture *fixture = *data;
+
+	grant_many(fixture);
+	begin_narrowing(fixture, "22/tcp");
+	set_clients(fixture, false);
+	go_on(fixture);
+	assert_state(fixture, MANY, MANY);
+}
+
+static void test_narrowed_and_reloaded(void **data)
+{
+	Fixture *fixture = *data;
+
+	grant_many(fixture);
+	begin_narrowing(fixture, "22/tcp");
+	reload(fixture, CONFIG, NULL, true, 0);
+	go_on(fixture);
+	assert_state(fixture, 1, 3);
+}
+
+static void test_narrowed_and_revoked(void **data)
+{
+	Fixture *fixture = *data;
+	size_t count;
+
+	grant_many(fixture);
+	begin_narrowing(fixture, "22/tcp");
+	assert_int_equal(manager_revoke_client(fixture->manager, "alice", CALLER, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(manager_revoke_all(fixture->manager, CALLER, &count, NULL), 0);
+	assert_int_equal(count, MANY);
+	go_on(fixture);
+	assert_state(fixture, 0, 0);
+}
+
+/* What is left of a grant is all that nobody took. */
+static void test_narrowed_twice(void **data)
+{
+	Fixture *fixture = *data;
+
+	grant_many(fixture);
+	begin_narrowing(fixture, "22/tcp");
+	begin_narrowing(fixture, "8000/tcp");
+	go_on(fixture);
+	assert_state(fixture, 1, 2);
+}
+
+/* Who knocks after the order has what he asks for. */
+static void test_narrowed_and_renewed(void **data)
+{
+	Fixture *fixture = *data;
+
+	grant_many(fixture);
+	begin_narrowing(fixture, "22/tcp");
+	pass_seconds(fixture, 60);
+	knock_as(fixture, ALICE, 7);
+	go_on(fixture);
+	assert_state(fixture, MANY + 1, MANY + 4);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_again),
+		TEST(test_narrowed_and_removed),
+		TEST(test_narrowed_and_reloaded),
+		TEST(test_narrowed_and_revoked),
+		TEST(test_narrowed_twice),
+		TEST(test_narrowed_and_renewed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
