@@ -255,6 +255,7 @@ static bool redecide_origin(Sessions *sessions, const SessionRules *rules, Party
 	}
 	if (r == 0) {
 		copy = left;
+		copy.ports = PORT_LIST_NULL;
 		r = port_list_copy(&left.ports, &copy.ports);
 	}
 	/* Without memory nothing is forgotten: the next reload decides it again. */
