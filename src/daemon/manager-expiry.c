@@ -78,9 +78,9 @@ static void make_up_for_suspend(Manager *manager, uint64_t now_mono_ns)
 		r = grant_table_project(manager->grants, &anew);
 	if (r == 0)
 		r = projection_append(&entries, &anew);
+	/* Then ends are made up for, and idle times are not. */
 	if (r < 0)
-		journal_line(LOG_LEVEL_ERROR,
-			     "no memory to make up for a suspend: grants last longer");
+		projection_lose(&manager->projection);
 	else
 		projection_apply_surely(&manager->projection, &entries);
 }
@@ -123,7 +123,7 @@ int manager_expire(Manager *manager, uint64_t *ret_next_mono_ns)
 		next_mono_ns = kept_mono_ns;
 	if (manager_run_orders(manager))
 		next_mono_ns = now_mono_ns;
-	if (manager->projection.pending.count > 0 && next_mono_ns > now_mono_ns + RETRY_NS)
+	if (projection_is_behind(&manager->projection) && next_mono_ns > now_mono_ns + RETRY_NS)
 		next_mono_ns = now_mono_ns + RETRY_NS;
 	*ret_next_mono_ns = next_mono_ns;
 	return r;

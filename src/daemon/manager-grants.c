@@ -9,22 +9,25 @@
 #include "util/error.h"
 #include "util/parse.h"
 
+/* Whatever the kernel may have of it: without memory the grant goes all the same. */
+static void drop(Manager *manager, uint64_t id)
+{
+	grant_table_drop(manager->grants, id);
+	projection_lose(&manager->projection);
+}
+
 void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const char *reason,
 		       const char *detail)
 {
 	_cleanup_entry_changes_ EntryChanges changes = {0};
 	_cleanup_grant_copy_ Grant gone = grant_copy(grant);
 	uint64_t id = grant->id;
-	int r;
 
-	r = grant_table_remove(manager->grants, id, &changes);
-	if (r < 0) {
-		journal_line(LOG_LEVEL_ERROR, "grant %" PRIu64 " is still there: %s", id,
-			     strerror(-r));
-		return;
-	}
 	heritage_forget(manager->enforcer, id);
-	projection_apply_surely(&manager->projection, &changes);
+	if (grant_table_remove(manager->grants, id, &changes) == 0)
+		projection_apply_surely(&manager->projection, &changes);
+	else
+		drop(manager, id);
 	announce_grant_gone(&manager->announcer, &gone, end, reason, detail);
 }
 
@@ -42,10 +45,10 @@ static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes
 	for (size_t i = 0; r == 0 && i < changes->count; i++)
 		if (!changes->items[i].put)
 			r = projection_append(&back, &(EntryChanges){&changes->items[i], 1, 1});
-	if (r < 0)
-		journal_line(LOG_LEVEL_ERROR, "a grant that the kernel refused is still there: %s",
-			     strerror(-r));
-	projection_apply_surely(&manager->projection, &back);
+	if (r == 0)
+		projection_apply_surely(&manager->projection, &back);
+	else
+		drop(manager, id);
 }
 
 uint64_t manager_deadline_real_usec(const Manager *manager, const Grant *grant)

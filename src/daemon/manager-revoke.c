@@ -259,16 +259,25 @@ void manager_drop_revocations(Manager *manager)
 
 /* ---- temporary grants ---------------------------------------------------------------------- */
 
+/* Without memory for what goes in portions knocks have to wait. */
+static size_t end_at_once(Manager *manager, const Meaning *meaning, const char *reason)
+{
+	size_t before = grant_table_count(manager->grants);
+
+	for (size_t i = before; i-- > 0;)
+		if (means(meaning, grant_table_get(manager->grants, i)))
+			manager_end_grant(manager, grant_table_get(manager->grants, i),
+					  GRANT_REVOKED, reason, NULL);
+	return before - grant_table_count(manager->grants);
+}
+
 size_t manager_end_temporary(Manager *manager, const char *reason)
 {
 	const Meaning meaning = {.temporary = true};
 	Revocation *revocation = make(manager, &meaning, manager->announcer.caller);
 
-	if (!revocation) {
-		journal_line(LOG_LEVEL_ERROR, "no memory: administrators' grants stay until their "
-					      "own end");
-		return 0;
-	}
+	if (!revocation)
+		return end_at_once(manager, &meaning, reason);
 	revocation->reason = reason;
 	return begin(manager, revocation);
 }

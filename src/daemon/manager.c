@@ -198,6 +198,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	manager->suspended_ns = manager_measure_suspended_ns(manager, manager_mono_ns(manager));
 	manager->judge = knock_judge_new(state, enforcer, manager_real_usec(manager));
 	manager->grants = grant_table_new();
+	manager->projection.grants = manager->grants;
 	manager->sessions = sessions_new(enforcer);
 	if (!manager->judge || !manager->grants || !manager->sessions) {
 		journal_line(LOG_LEVEL_ERROR, "no memory");

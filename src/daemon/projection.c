@@ -27,18 +27,42 @@ int projection_append(EntryChanges *to, const EntryChanges *from)
 	return 0;
 }
 
+/* Has the kernel hold exactly what the table says. */
+static int tell_all(Projection *projection)
+{
+	_cleanup_entry_changes_ EntryChanges wanted = {0};
+	int r = grant_table_project(projection->grants, &wanted);
+
+	return r < 0 ? enforcer_fail(projection->enforcer, r, "out of memory")
+		     : enforcer_sync(projection->enforcer, &wanted);
+}
+
 int projection_retry(Projection *projection)
 {
 	int r;
 
-	if (projection->pending.count == 0)
+	if (!projection_is_behind(projection))
 		return 0;
-	r = enforcer_apply(projection->enforcer, &projection->pending);
+	r = projection->is_lost ? tell_all(projection)
+				: enforcer_apply(projection->enforcer, &projection->pending);
 	if (r < 0)
 		return r;
 	entry_changes_done(&projection->pending);
-	projection->pending = (EntryChanges){0};
+	projection->is_lost = false;
 	return 0;
+}
+
+bool projection_is_behind(const Projection *projection)
+{
+	return projection->is_lost || projection->pending.count > 0;
+}
+
+void projection_lose(Projection *projection)
+{
+	journal_line(LOG_LEVEL_ERROR,
+		     "no memory for a change of grants: the kernel is told of all of "
+		     "them again as soon as there is");
+	projection->is_lost = true;
 }
 
 int projection_apply(Projection *projection, const EntryChanges *changes)
@@ -58,8 +82,7 @@ void projection_apply_surely(Projection *projection, const EntryChanges *changes
 		     "the kernel did not take a change of grants, which is tried again: %s",
 		     enforcer_error(projection->enforcer));
 	if (projection_append(&projection->pending, changes) < 0)
-		journal_line(LOG_LEVEL_ERROR,
-			     "no memory to try it again: a grant may last until its own end");
+		projection_lose(projection);
 }
 
 void projection_pull_last(Projection *projection, GrantTable *table, const Grant *grant)

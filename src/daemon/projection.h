@@ -10,12 +10,22 @@
 typedef struct Projection {
 	Enforcer *enforcer;   /* borrowed */
 	EntryChanges pending; /* what the kernel refused; goes before everything else */
+
+	/* Nobody knows any more what the kernel has: all of GRANTS (borrowed) goes before that. */
+	const GrantTable *grants;
+	bool is_lost;
 } Projection;
 
 void projection_done(Projection *projection);
 
 /* Tries again what the kernel refused before. Nothing new may be granted while this fails. */
 int projection_retry(Projection *projection);
+
+/* Whether the kernel has yet to take something. */
+bool projection_is_behind(const Projection *projection);
+
+/* There was no memory to say what the kernel is to change: it is told of everything again. */
+void projection_lose(Projection *projection);
 
 /* Changes that the table can take back. Returns 0 or a negative errno: nothing has changed then. */
 int projection_apply(Projection *projection, const EntryChanges *changes);

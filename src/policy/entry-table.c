@@ -29,13 +29,15 @@ int entry_changes_reserve(EntryChanges *changes, size_t more)
 
 void entry_changes_put(EntryChanges *changes, const Entry *entry)
 {
-	changes->items[changes->count++] =
-		(EntryChange){.put = true, .key = entry->key, .value = entry->value};
+	if (changes)
+		changes->items[changes->count++] =
+			(EntryChange){.put = true, .key = entry->key, .value = entry->value};
 }
 
 void entry_changes_remove(EntryChanges *changes, const struct spale_grant_key *key)
 {
-	changes->items[changes->count++] = (EntryChange){.key = *key};
+	if (changes)
+		changes->items[changes->count++] = (EntryChange){.key = *key};
 }
 
 static uint64_t subtract_saturated(uint64_t a, uint64_t b)

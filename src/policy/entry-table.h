@@ -49,8 +49,8 @@ void entry_table_done(HashTable *entries);
 void entry_table_attach(Link *links, size_t count, EntryChanges *changes);
 
 /*
- * Ends the ownership of COUNT LINKS. Adds puts to CHANGES for entries that become less generous,
- * and behind them removals of those without any owner left.
+ * Ends the ownership of COUNT LINKS. Adds puts to CHANGES (NULL: nobody wants to know) for entries
+ * that become less generous, and behind them removals of those without any owner left.
  */
 void entry_table_release(HashTable *entries, Link *links, size_t count, EntryChanges *changes);
 
@@ -67,6 +67,6 @@ struct spale_grant entry_table_value(const Grant *grant);
 /* Makes room for MORE changes. Returns 0 or -ENOMEM. */
 int entry_changes_reserve(EntryChanges *changes, size_t more);
 
-/* Adds a change, for which there is room. */
+/* Adds a change, for which there is room, to CHANGES, which may be NULL. */
 void entry_changes_put(EntryChanges *changes, const Entry *entry);
 void entry_changes_remove(EntryChanges *changes, const struct spale_grant_key *key);

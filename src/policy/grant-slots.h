@@ -52,5 +52,6 @@ int grant_slots_reserve(GrantTable *table);
 /* Takes over SLOT, whose number, origin, key, source and interface are set. There is room. */
 void grant_slots_insert(GrantTable *table, Slot *slot);
 
-/* Removes and frees SLOT. There is room in CHANGES for all its links. */
+/* Removes and frees SLOT. There is room in CHANGES (NULL: nobody wants to know) for all its links.
+ */
 void grant_slots_remove(GrantTable *table, Slot *slot, EntryChanges *changes);

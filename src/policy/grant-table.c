@@ -412,6 +412,14 @@ int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes
 	return 0;
 }
 
+void grant_table_drop(GrantTable *table, uint64_t id)
+{
+	Slot *slot = grant_slots_find(table, id);
+
+	if (slot)
+		grant_slots_remove(table, slot, NULL);
+}
+
 /* ---- time -------------------------------------------------------------------------------- */
 
 void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key,

@@ -143,6 +143,12 @@ void grant_table_condemn(GrantTable *table, uint64_t id);
  */
 int grant_table_remove(GrantTable *table, uint64_t id, EntryChanges *ret_changes);
 
+/*
+ * The same for who has no memory left for changes: it cannot fail, and nobody hears what the kernel
+ * is to change. Project the table then. No such grant is fine.
+ */
+void grant_table_drop(GrantTable *table, uint64_t id);
+
 /* Notes that the kernel saw a packet of this entry at LAST. Unknown entries are ignored. */
 void grant_table_note_last(GrantTable *table, const struct spale_grant_key *key,
 			   uint64_t last_mono_ns);

@@ -11,7 +11,7 @@
 #include "order-world.h"
 
 /* More grants than one portion of anything has. */
-#define MANY 3000
+#define MANY 2200
 
 #define PORTS "22/tcp 8000/tcp"
 
