@@ -241,10 +241,45 @@ static int fail(int error, const char *why)
 	return error;
 }
 
+/* Prefix lengths of a family that grants have: the configured one, and one more (0: none yet). */
+typedef struct Lengths {
+	uint8_t configured, other;
+} Lengths;
+
+/* Whether the kernel looks for grants of this length, too: of two in a family at a time. */
+static bool fits(Lengths *lengths, const Grant *grant)
+{
+	uint8_t length = grant->source.length;
+
+	if (length == lengths->configured)
+		return true;
+	if (lengths->other == 0)
+		lengths->other = length;
+	return length == lengths->other;
+}
+
+/* Puts LEGACY back, if it can be in force. Same returns as restore(). */
+static int take(const Heir *heir, const Legacy *legacy, Lengths lengths[static 2])
+{
+	const Grant *grant;
+	int r = restore(heir, legacy);
+
+	if (r != REFUSAL_NONE)
+		return r;
+	grant = grant_table_by_id(heir->grants, legacy->id);
+	if (!fits(&lengths[address_is_ipv4(&grant->source.address)], grant)) {
+		grant_table_drop(heir->grants, legacy->id);
+		return REFUSAL_ENFORCER;
+	}
+	complete(heir, grant);
+	return REFUSAL_NONE;
+}
+
 int heritage_take(const Heir *heir)
 {
 	_cleanup_legacies_ Legacies legacies = {0};
-	_cleanup_entry_changes_ EntryChanges wanted = {0};
+	Lengths lengths[2] = {{heir->config->prefix6, 0},
+			      {(uint8_t)(heir->config->prefix4 + ADDRESS_IPV4_BITS), 0}};
 	int r;
 
 	r = enforcer_records(heir->enforcer, ENFORCER_OWNERS, collect, &legacies);
@@ -255,12 +290,18 @@ int heritage_take(const Heir *heir)
 	if (legacies.count > 0)
 		qsort(legacies.items, legacies.count, sizeof(*legacies.items), compare);
 	for (size_t i = 0; i < legacies.count; i++) {
-		r = restore(heir, &legacies.items[i]);
-		if (r == REFUSAL_NONE)
-			complete(heir, grant_table_by_id(heir->grants, legacies.items[i].id));
-		else
+		r = take(heir, &legacies.items[i], lengths);
+		if (r != REFUSAL_NONE)
 			give_up(heir, &legacies.items[i], r);
 	}
+	return 0;
+}
+
+int heritage_put(const Heir *heir)
+{
+	_cleanup_entry_changes_ EntryChanges wanted = {0};
+	int r;
+
 	r = grant_table_project(heir->grants, &wanted);
 	if (r < 0)
 		return fail(r, strerror(-r));

@@ -27,7 +27,10 @@ typedef struct Heir {
 
 /*
  * Fills the grant table with what an earlier daemon granted, decided anew by what is configured
- * now, and has the kernel hold exactly that. What is not allowed any more is revoked and said.
- * Returns 0 or a negative errno, logged.
+ * now. What is not allowed any more is said, and so is what the kernel cannot look for, which are
+ * all but two prefix lengths of a family. Returns 0 or a negative errno, logged.
  */
 int heritage_take(const Heir *heir);
+
+/* Has the kernel, where the configuration is in force now, hold exactly that. Same returns. */
+int heritage_put(const Heir *heir);

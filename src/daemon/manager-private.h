@@ -142,6 +142,9 @@ uint64_t manager_settle_kept(Manager *manager, uint64_t now_mono_ns);
 /* Puts policy and clients into force in the kernel, or says why not. */
 int manager_enforce(Manager *manager, const Config *config, const ClientSet *clients);
 
+/* The rest of that, once the kernel has said R to the policy. Returns R, or what it says then. */
+int manager_enforce_rest(Manager *manager, int r, const ClientSet *clients);
+
 /* Has the kernel enforce CONFIG instead of what is in force, or the latter as before. */
 int manager_try_config(Manager *manager, const Config *config);
 

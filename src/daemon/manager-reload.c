@@ -7,9 +7,12 @@
 
 int manager_enforce(Manager *manager, const Config *config, const ClientSet *clients)
 {
-	int r;
+	return manager_enforce_rest(manager, enforcer_set_policy(manager->enforcer, config),
+				    clients);
+}
 
-	r = enforcer_set_policy(manager->enforcer, config);
+int manager_enforce_rest(Manager *manager, int r, const ClientSet *clients)
+{
 	if (r == 0)
 		r = enforcer_set_clients(manager->enforcer, clients);
 	if (r < 0)

@@ -156,13 +156,39 @@ int manager_list_limited(Manager *manager, ManagerLimited callback, void *userda
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-/* Takes over what an earlier daemon has granted. */
+/*
+ * Puts the configuration into force over that of an earlier daemon. Grants may be in the way, of
+ * prefix lengths that are wanted no more: nobody but us would ever end them. They go first then.
+ */
+static int enforce_first(Manager *manager)
+{
+	const EntryChanges nothing = {0};
+	int r = enforcer_set_policy(manager->enforcer, manager->config);
+
+	if (r == -EBUSY) {
+		journal_line(
+			LOG_LEVEL_WARNING,
+			"grants of other prefix lengths are taken away for a moment, to be put "
+			"anew");
+		r = enforcer_sync(manager->enforcer, &nothing);
+		if (r == 0)
+			r = enforcer_set_policy(manager->enforcer, manager->config);
+	}
+	return manager_enforce_rest(manager, r, manager->clients);
+}
+
+/* Takes over what an earlier daemon has granted, as the configuration has it that comes into force.
+ */
 static int inherit(Manager *manager)
 {
 	const Heir heir = {manager->enforcer, &manager->announcer, manager->config,
 			   manager->clients,  manager->grants,	   manager_real_usec(manager)};
 	int r = heritage_take(&heir);
 
+	if (r == 0)
+		r = enforce_first(manager);
+	if (r == 0)
+		r = heritage_put(&heir);
 	if (r < 0)
 		return r;
 	(void)sessions_recall(manager->sessions);
@@ -207,9 +233,7 @@ int manager_new(Enforcer *enforcer, Config *config, KeyRing *keys, ClientSet *cl
 	journal_set_level(config->log_level);
 	grant_numbers_begin(&manager->numbers, state, manager->grants);
 	manager_load_trial(manager);
-	r = manager_enforce(manager, config, clients);
-	if (r == 0)
-		r = inherit(manager);
+	r = inherit(manager);
 	if (r < 0)
 		return r;
 	deaf_until_usec = knock_judge_deaf_until_usec(manager->judge);

@@ -209,3 +209,18 @@ def test_options_of_spale_0_3(make_daemon, lab, mode, shared_keys, pins):
     daemon.start("-p", "--pin-dir", pins, first_start=False)
     assert daemon.stop() == 0
     assert open_for(lab, 0)
+
+
+def test_third_prefix_length(daemon, lab):
+    """Grants of two lengths live, and the configuration wants a third one: who is let in stays."""
+    daemon.state.mkdir(exist_ok=True)
+    (daemon.state / "grants.conf").write_text(
+        "[Grant]\nSource=10.99.0.0/16\nPorts=all\nDeadlineUSec=infinity\n")
+    daemon.start()
+    daemon.knock()
+    daemon.write_conf(Grant={"Prefix4": "24"})
+    daemon.reload(expect="cannot change again while grants of two earlier lengths live")
+    daemon.kill()
+    daemon.start(first_start=False)
+    assert "grants of an earlier spaled that stay: 2" in daemon.log()
+    assert open_for(lab, 0)
