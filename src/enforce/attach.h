@@ -64,8 +64,8 @@ int attach_xdp(Enforcer *report, int program_fd, const NetlinkInterface *interfa
 /* Lets go of it without detaching: whoever keeps its descriptor has it now. */
 void attach_leave(Attachment *attachment);
 
-/* What a link that somebody kept is, which *RET_ATTACHMENT then owns. -ENODEV: its interface went.
- */
+/* What a link that somebody kept is, for who takes its descriptor over with *RET_ATTACHMENT.
+ * -ENODEV: its interface went. */
 int attach_inherit(int link_fd, Attachment *ret_attachment);
 
 /*

@@ -368,8 +368,8 @@ static int keep_again(Instances *self, const Instance *instance, int program_fd)
 			 : 0;
 }
 
-/* Replaces the program of a link that was kept. */
-static int adopt(Instances *self, uint32_t slot, int link_fd)
+/* Replaces the program of a link that was kept, which the instance owns from then on. */
+static int adopt(Instances *self, uint32_t slot, int *link_fd)
 {
 	Instance *instance = &self->items[slot];
 	_cleanup_close_ int program_fd = -1;
@@ -378,7 +378,7 @@ static int adopt(Instances *self, uint32_t slot, int link_fd)
 	Attachment attachment;
 	int error;
 
-	error = attach_inherit(link_fd, &attachment);
+	error = attach_inherit(*link_fd, &attachment);
 	if (error == 0)
 		error = netlink_interface_by_index(attachment.ifindex, &interface);
 	if (error < 0)
@@ -390,11 +390,12 @@ static int adopt(Instances *self, uint32_t slot, int link_fd)
 	program_fd = program_load(self->report, self->program_maps, instance->mode, slot, kind);
 	if (program_fd < 0)
 		return program_fd;
-	if (bpf_link_update(link_fd, program_fd, NULL) < 0)
+	if (bpf_link_update(*link_fd, program_fd, NULL) < 0)
 		return enforcer_fail(self->report, -errno, "%s: cannot replace its program: %s",
 				     interface.name, strerror(errno));
 	memcpy(instance->name, interface.name, sizeof(instance->name));
 	instance->attachment = attachment;
+	(void)TAKE_FD(*link_fd);
 	return keep_again(self, instance, program_fd);
 }
 
@@ -408,13 +409,11 @@ static int adopt_links(Instances *self)
 
 		if (link_fd < 0)
 			continue;
-		error = adopt(self, slot, link_fd);
+		error = adopt(self, slot, &link_fd);
 		if (error == -ENODEV)
 			self->store->remove(self->store->userdata, name);
 		else if (error < 0)
 			return error;
-		else
-			(void)TAKE_FD(link_fd);
 	}
 	return 0;
 }
