@@ -14,9 +14,11 @@ typedef struct Undo {
 	struct spale_grant value;
 } Undo;
 
-static uint32_t *use_of(GrantMap *map, const struct spale_grant_key *key)
+/* There are CHANGE more entries of KEY's length, which in what others left may be none at all. */
+static void count_use(GrantMap *map, const struct spale_grant_key *key, int change)
 {
-	return &map->use.entries[kernel_policy_family(key)][key->prefix_length];
+	if (key->prefix_length <= 128)
+		map->use.entries[kernel_policy_family(key)][key->prefix_length] += (uint32_t)change;
 }
 
 static int get_entry(GrantMap *map, const struct spale_grant_key *key, Undo *ret_entry)
@@ -44,7 +46,7 @@ static int put_entry(GrantMap *map, const struct spale_grant_key *key,
 		grant.last_mono_ns = before->value.last_mono_ns;
 	if (bpf_map_update_elem(map->fd, key, &grant, BPF_ANY) < 0)
 		return -errno;
-	*use_of(map, key) += !before->existed;
+	count_use(map, key, !before->existed);
 	return 0;
 }
 
@@ -52,7 +54,7 @@ static int delete_entry(GrantMap *map, const struct spale_grant_key *key, const 
 {
 	if (bpf_map_delete_elem(map->fd, key) < 0 && errno != ENOENT)
 		return -errno;
-	*use_of(map, key) -= before->existed;
+	count_use(map, key, -before->existed);
 	return 0;
 }
 
@@ -277,12 +279,10 @@ int grant_map_read(GrantMap *map)
 		const struct spale_grant_key *key =
 			(const void *)(grants.keys + i * grants.key_size);
 
-		if (key->prefix_length > 128)
-			continue;
 		error = get_entry(map, key, &entry);
 		if (error < 0)
 			return error;
-		(*use_of(map, key))++;
+		count_use(map, key, 1);
 		if (entry.existed)
 			grant_counters_keep(&map->counters, entry.value.counter);
 	}

@@ -189,6 +189,28 @@ static void test_policy_is_told(void **state)
 	free(text);
 }
 
+/* What no daemon puts there goes, and spoils nothing on its way. */
+static void test_odd_entry(void **state)
+{
+	EntryChange odd = entry(2), even = entry(3);
+	const EntryChanges wanted = {&even, 1, 1};
+	Enforcer *enforcer = heir();
+	_cleanup_close_ int fd = store_take(NULL, "map-grants");
+	uint64_t last;
+
+	(void)state;
+	set_policy(enforcer, MODE_TC);
+	enforcer_free(enforcer);
+	odd.key.prefix_length = 255;
+	assert_int_equal(bpf_map_update_elem(fd, &odd.key, &odd.value, BPF_ANY), 0);
+	enforcer = heir();
+	set_policy(enforcer, MODE_TC);
+	assert_done(enforcer, enforcer_sync(enforcer, &wanted));
+	assert_int_equal(enforcer_last_seen(enforcer, &odd.key, &last), -ENOENT);
+	assert_done(enforcer, enforcer_last_seen(enforcer, &even.key, &last));
+	enforcer_free(enforcer);
+}
+
 static void test_restart(void **state)
 {
 	(void)state;
@@ -327,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_restart, empty_store),
 		cmocka_unit_test_teardown(test_policy_is_told, empty_store),
+		cmocka_unit_test_teardown(test_odd_entry, empty_store),
 		cmocka_unit_test_teardown(test_open_when_nobody_keeps_it, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_mode_changes, empty_store)),
 		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),
