@@ -278,17 +278,17 @@ int manager_attach(Manager *manager, bool wait)
 	return r;
 }
 
-int manager_interfaces_changed(Manager *manager)
+void manager_interfaces_changed(Manager *manager)
 {
 	int changed = enforcer_consume_changes(manager->enforcer);
 
+	/* Whatever it was that could not be heard. */
 	if (changed < 0) {
 		journal_line(LOG_LEVEL_ERROR, "%s", enforcer_error(manager->enforcer));
-		return changed;
+		changed = ENFORCER_INTERFACES_CHANGED | ENFORCER_ADDRESSES_CHANGED;
 	}
 	interfaces_follow(&manager->interfaces, manager->config, changed, manager_mono_ns(manager));
 	manager_tell_interfaces(manager);
-	return 0;
 }
 
 void manager_guard(Manager *manager)

@@ -51,9 +51,11 @@ DEFINE_CLEANUP(Manager, manager_free)
  */
 int manager_attach(Manager *manager, bool wait);
 
-/* To be called when enforcer_changes_fd() is readable, and manager_expire() after it. 0 or a
- * negative errno, logged. */
-int manager_interfaces_changed(Manager *manager);
+/*
+ * To be called when enforcer_changes_fd() is readable, and manager_expire() after it. What cannot
+ * be read there is logged, and all interfaces are looked at.
+ */
+void manager_interfaces_changed(Manager *manager);
 
 /* To be called now and then: attaches again what somebody else detached. */
 void manager_guard(Manager *manager);

@@ -147,13 +147,12 @@ static int on_packets(sd_event_source *source, int fd, uint32_t revents, void *u
 static int on_interfaces(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	Service *service = userdata;
-	int r;
 
 	(void)source;
 	(void)fd;
 	(void)revents;
-	r = manager_interfaces_changed(service->manager);
-	return r < 0 ? r : expire(service);
+	manager_interfaces_changed(service->manager);
+	return expire(service);
 }
 
 static int on_guard(sd_event_source *source, uint64_t usec, void *userdata)

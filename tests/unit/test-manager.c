@@ -235,6 +235,20 @@ static void test_interface_that_fails(void **data)
 	assert_int_equal(fixture->fake->attached.count, 1);
 }
 
+/* What cannot be heard of an interface that appears keeps it from nothing. */
+static void test_interface_that_is_not_heard_of(void **data)
+{
+	Fixture *fixture = *data;
+
+	fixture->fake->interface_count = 1;
+	reload(fixture, CONFIG "[Protect]\nInterfaces=test*\n", NULL, true, 0);
+	assert_int_equal(fixture->fake->attached.count, 1);
+	fixture->fake->interface_count = 2;
+	fixture->fake->fail_with = -EIO;
+	manager_interfaces_changed(fixture->manager);
+	assert_int_equal(fixture->fake->attached.count, 2);
+}
+
 static void test_reload_failures_change_nothing(void **data)
 {
 	Fixture *fixture = *data;
@@ -430,6 +444,7 @@ int main(void)
 		TEST(test_reload_prefix),
 		TEST(test_interfaces),
 		TEST(test_interface_that_fails),
+		TEST(test_interface_that_is_not_heard_of),
 		TEST(test_reload_failures_change_nothing),
 		TEST(test_suspend),
 		TEST(test_oldest_yields),
