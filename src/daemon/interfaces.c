@@ -2,10 +2,10 @@
 #include "daemon/interfaces.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/interfaces-wanted.h"
 #include "daemon/journal.h"
 #include "util/parse.h"
 
@@ -60,59 +60,6 @@ static const EnforcerInterface *by_name(const Present *present, const char *name
 		if (strcmp(present->items[i].name, name) == 0)
 			return &present->items[i];
 	return NULL;
-}
-
-/* ---- what is wanted ------------------------------------------------------------------------ */
-
-static bool is_pattern(const char *wanted)
-{
-	return strpbrk(wanted, "*?[");
-}
-
-static bool is_named(const Config *config, const char *name)
-{
-	for (size_t i = 0; i < config->interfaces.count; i++)
-		if (strcmp(config->interfaces.items[i], name) == 0)
-			return true;
-	return false;
-}
-
-static bool matches(const char *pattern, const EnforcerInterface *interface)
-{
-	return is_pattern(pattern) && !interface->is_loopback &&
-	       fnmatch(pattern, interface->name, 0) == 0;
-}
-
-static bool is_wanted(const Config *config, const EnforcerInterface *interface)
-{
-	for (size_t i = 0; i < config->interfaces.count; i++)
-		if (matches(config->interfaces.items[i], interface))
-			return true;
-	return is_named(config, interface->name);
-}
-
-/* Says which patterns mean nothing as yet; a name that nothing can have is an error. */
-static int check_wanted(const Config *config, const Present *present)
-{
-	for (size_t i = 0; i < config->interfaces.count; i++) {
-		const char *wanted = config->interfaces.items[i];
-		size_t j = 0;
-
-		if (!is_pattern(wanted)) {
-			if (strlen(wanted) < IF_NAMESIZE)
-				continue;
-			journal_line(LOG_LEVEL_ERROR,
-				     "interface %s: names have at most %d characters", wanted,
-				     IF_NAMESIZE - 1);
-			return -ENODEV;
-		}
-		while (j < present->count && !matches(wanted, &present->items[j]))
-			j++;
-		if (j == present->count)
-			journal_line(LOG_LEVEL_WARNING,
-				     "no interface matches \"%s\", so it protects nothing", wanted);
-	}
-	return 0;
 }
 
 /* ---- the list ------------------------------------------------------------------------------ */
@@ -175,6 +122,13 @@ static void tell(Interfaces *self, JournalEvent event, const char *name, const c
 	self->has_changed = true;
 }
 
+/* Whether INTERFACE is wanted and guarded as it should be. */
+static bool is_in_place(const Config *config, const EnforcerInterface *interface)
+{
+	return interface->is_attached && interface->mode == config->mode && !interface->is_behind &&
+	       interfaces_wanted(config, interface);
+}
+
 /* ---- following ----------------------------------------------------------------------------- */
 
 /* What was attached to ITEM is gone. A named interface is waited for from now on. */
@@ -182,7 +136,7 @@ static void lose(Interfaces *self, const Config *config, Interface *item, const 
 {
 	if (item->state == INTERFACE_ATTACHED)
 		tell(self, JOURNAL_INTERFACE_LOST, item->name, why);
-	if (!is_named(config, item->name) || find_missing(self, item->name)) {
+	if (!interfaces_wanted_by_name(config, item->name) || find_missing(self, item->name)) {
 		forget(self, item);
 		return;
 	}
@@ -203,7 +157,7 @@ static void rename_item(Interfaces *self, Interface *item, const EnforcerInterfa
 		tell(self, JOURNAL_INTERFACE_LOST, item->name, detail);
 		snprintf(detail, sizeof(detail), "%s, it was called %s",
 			 config_mode_name(config->mode), item->name);
-		if (is_wanted(config, interface))
+		if (interfaces_wanted(config, interface))
 			tell(self, JOURNAL_INTERFACE_ATTACHED, interface->name, detail);
 		else
 			item->state = INTERFACE_FAILING; /* that it is lost was said */
@@ -211,8 +165,36 @@ static void rename_item(Interfaces *self, Interface *item, const EnforcerInterfa
 	memcpy(item->name, interface->name, sizeof(item->name));
 }
 
+/*
+ * Somebody's program is asked before ours: that is changed at once, but with somebody who wants to
+ * be first as well only now and then.
+ */
+static void fall_behind(Interfaces *self, Interface *item, uint64_t now_mono_ns)
+{
+	static const char why[] = "somebody's program came before it";
+	bool again = item->behind_mono_ns && now_mono_ns - item->behind_mono_ns < RETRY_LAST_NS;
+
+	tell(self, JOURNAL_INTERFACE_LOST, item->name, why);
+	item->state = INTERFACE_FAILING;
+	item->failures = 0;
+	item->retry_mono_ns = again ? now_mono_ns + RETRY_LAST_NS : 0;
+	item->behind_mono_ns = now_mono_ns;
+	set_problem(item, strdup(why));
+	self->again_mono_ns = 0;
+}
+
+/* Whoever stood before ours has gone by himself. */
+static void come_forward(Interfaces *self, const Config *config, Interface *item)
+{
+	item->state = INTERFACE_ATTACHED;
+	item->failures = 0;
+	set_problem(item, NULL);
+	tell(self, JOURNAL_INTERFACE_ATTACHED, item->name, config_mode_name(config->mode));
+}
+
 /* Brings what we know up to date with what there is, whoever wants it. */
-static void follow(Interfaces *self, const Config *config, const Present *present)
+static void follow(Interfaces *self, const Config *config, const Present *present,
+		   uint64_t now_mono_ns)
 {
 	for (size_t i = self->count; i-- > 0;) {
 		Interface *item = &self->items[i];
@@ -232,6 +214,10 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 			forget(self, item);
 			/* Wherever that was noticed. */
 			self->again_mono_ns = 0;
+		} else if (item->state == INTERFACE_ATTACHED && interface->is_behind) {
+			fall_behind(self, item, now_mono_ns);
+		} else if (item->state == INTERFACE_FAILING && is_in_place(config, interface)) {
+			come_forward(self, config, item);
 		}
 	}
 }
@@ -245,10 +231,11 @@ static void note_attached(Interfaces *self, const Config *config, const Present 
 
 		if (!interface->is_attached || find_index(self, interface->ifindex))
 			continue;
-		/* In another mode it is guarded, and still to be attached. */
+		/* In another mode, or behind somebody, it is still to be attached. */
 		item = add(self, interface->name,
-			   interface->mode == config->mode ? INTERFACE_ATTACHED
-							   : INTERFACE_FAILING);
+			   interface->mode == config->mode && !interface->is_behind
+				   ? INTERFACE_ATTACHED
+				   : INTERFACE_FAILING);
 		if (!item)
 			return;
 		item->ifindex = interface->ifindex;
@@ -331,7 +318,8 @@ static int attach_wanted(Interfaces *self, const Config *config, const Present *
 		const EnforcerInterface *interface = &present->items[i];
 		const Interface *item = find_index(self, interface->ifindex);
 
-		if (is_wanted(config, interface) && !(item && item->state == INTERFACE_ATTACHED))
+		if (interfaces_wanted(config, interface) &&
+		    !(item && item->state == INTERFACE_ATTACHED))
 			r = attach(self, config, interface, must, now_mono_ns);
 	}
 	return r;
@@ -344,7 +332,8 @@ static int note_missing(Interfaces *self, const Config *config, const Present *p
 	for (size_t i = 0; i < config->interfaces.count; i++) {
 		const char *name = config->interfaces.items[i];
 
-		if (is_pattern(name) || by_name(present, name) || find_missing(self, name))
+		if (interfaces_wanted_is_pattern(name) || by_name(present, name) ||
+		    find_missing(self, name))
 			continue;
 		journal_line(must & INTERFACES_MUST_EXIST ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
 			     "there is no interface \"%s\"%s", name,
@@ -391,8 +380,9 @@ static void settle(Interfaces *self, const Config *config, const Present *presen
 		Interface *item = &self->items[i];
 		const EnforcerInterface *interface = by_index(present, item->ifindex);
 
-		if (interface ? is_wanted(config, interface)
-			      : is_named(config, item->name) && !by_name(present, item->name))
+		if (interface ? interfaces_wanted(config, interface)
+			      : interfaces_wanted_by_name(config, item->name) &&
+					!by_name(present, item->name))
 			continue;
 		if (item->state == INTERFACE_ATTACHED)
 			tell(self, JOURNAL_INTERFACE_LOST, item->name, "it is not covered now");
@@ -426,11 +416,11 @@ int interfaces_set(Interfaces *self, const Config *config, unsigned must, uint64
 
 	r = look(self, &present);
 	if (r == 0)
-		r = check_wanted(config, &present);
+		r = interfaces_wanted_check(config, present.items, present.count);
 	if (r < 0)
 		return r;
 	self->told_full = false;
-	follow(self, config, &present);
+	follow(self, config, &present, now_mono_ns);
 	note_attached(self, config, &present);
 	r = update(self, config, &present, must, now_mono_ns);
 	if (r == 0)
@@ -445,7 +435,8 @@ static bool is_uncovered(const Config *config, const Present *present,
 {
 	const EnforcerInterface *parent = by_index(present, interface->parent_ifindex);
 
-	if (interface->is_attached || interface->is_loopback || is_wanted(config, interface))
+	if (interface->is_attached || interface->is_loopback ||
+	    interfaces_wanted(config, interface))
 		return false;
 	return interface->has_addresses || (parent && parent->is_attached);
 }
@@ -493,7 +484,7 @@ static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_
 	/* Where another loader attaches, only he knows. */
 	if (config->external || look(self, &present) < 0)
 		return;
-	follow(self, config, &present);
+	follow(self, config, &present, now_mono_ns);
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].asks_for_stations)
 			self->look_mono_ns = now_mono_ns + STATIONS_NS;
@@ -523,7 +514,7 @@ static void look_again(Interfaces *self, const Config *config, uint64_t now_mono
 	if (look(self, &present) < 0)
 		return;
 	self->again_mono_ns = SPALE_NEVER_NS;
-	follow(self, config, &present);
+	follow(self, config, &present, now_mono_ns);
 	note_attached(self, config, &present);
 	(void)update(self, config, &present, 0, now_mono_ns);
 }

@@ -29,7 +29,8 @@ typedef struct Interface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex; /* 0: MISSING */
 	InterfaceState state;
-	bool is_fresh; /* by the change that is being made */
+	bool is_fresh;		 /* by the change that is being made */
+	uint64_t behind_mono_ns; /* when somebody's program last came before ours; 0: never */
 
 	/* FAILING */
 	bool was_up;

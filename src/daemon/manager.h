@@ -57,7 +57,7 @@ int manager_attach(Manager *manager, bool wait);
  */
 void manager_interfaces_changed(Manager *manager);
 
-/* To be called now and then: attaches again what somebody else detached. */
+/* To be called now and then: attaches again what somebody else detached or came before. */
 void manager_guard(Manager *manager);
 
 /* Judges one knock that the kernel handed up (struct spale_knock); an EnforcerMessage. */

@@ -14,6 +14,12 @@
 /* Before every other filter. */
 #define FILTER_PRIORITY 1
 
+/*
+ * A filter's handle is the process id of who made it, and has this bit for one that comes before an
+ * earlier one of the same process. No process id is as high (PID_MAX_LIMIT of Linux is 1 << 22).
+ */
+#define HANDLE_LATER (1U << 30)
+
 #define INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 #define EGRESS	TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
 
@@ -60,6 +66,11 @@ static bool filter_is_ours(const NetlinkFilter *filter, uint32_t handle)
 	       filter->handle == handle;
 }
 
+static pid_t owner_of(const NetlinkFilter *filter)
+{
+	return (pid_t)(filter->handle & ~HANDLE_LATER);
+}
+
 /*
  * The filter of a service that was stopped stays, and its process id may be anybody's now. So only
  * a process that shows that it is a spaled counts: an interface that nobody guards must not be left
@@ -67,7 +78,7 @@ static bool filter_is_ours(const NetlinkFilter *filter, uint32_t handle)
  */
 static bool owner_is_alive(const NetlinkFilter *filter)
 {
-	return process_is_twin((pid_t)filter->handle);
+	return process_is_twin(owner_of(filter));
 }
 
 static int filter_delete(uint32_t ifindex, uint32_t priority, uint32_t handle)
@@ -185,12 +196,16 @@ static int clsact_refused(Enforcer *report, const NetlinkInterface *interface, i
 			     strerror(-error));
 }
 
-/* Refuses an interface that a living spaled holds. *RET_OWN: a filter has our handle already. */
-static int clsact_check(Enforcer *report, const NetlinkInterface *interface, uint32_t handle,
+/*
+ * Refuses an interface that a living spaled holds. *RET_HANDLE: for our filter; *RET_OWN: the first
+ * filter has it, which is to be replaced where it stands.
+ */
+static int clsact_check(Enforcer *report, const NetlinkInterface *interface, uint32_t *ret_handle,
 			bool *ret_own)
 {
 	_cleanup_free_ NetlinkFilter *filters = NULL;
-	bool own = false;
+	uint32_t handle = (uint32_t)getpid();
+	const NetlinkFilter *first;
 	size_t count;
 	int error = netlink_filters(interface->ifindex, INGRESS, &filters, &count);
 
@@ -203,12 +218,16 @@ static int clsact_check(Enforcer *report, const NetlinkInterface *interface, uin
 		if (owner_is_alive(&filters[i]))
 			return enforcer_fail(report, -EBUSY,
 					     "%s is protected by another spaled already (process "
-					     "%u, filter of preference %u)",
-					     interface->name, filters[i].handle,
+					     "%d, filter of preference %u)",
+					     interface->name, (int)owner_of(&filters[i]),
 					     filters[i].priority);
-		own = own || filter_is_ours(&filters[i], handle);
+		if (filter_is_ours(&filters[i], (uint32_t)getpid()))
+			handle |= HANDLE_LATER;
 	}
-	*ret_own = own;
+	first = first_filter(filters, count);
+	*ret_own = first && filter_is_spale(first) && owner_of(first) == getpid() &&
+		   filter_is_ours(first, first->handle);
+	*ret_handle = *ret_own ? first->handle : handle;
 	return 0;
 }
 
@@ -216,10 +235,10 @@ static int attach_filter(Enforcer *report, int program_fd, const NetlinkInterfac
 			 Attachment *ret_attachment)
 {
 	int ifindex = (int)interface->ifindex;
-	uint32_t handle = (uint32_t)getpid();
+	uint32_t handle = 0;
 	bool own = false;
 
-	int error = clsact_check(report, interface, handle, &own);
+	int error = clsact_check(report, interface, &handle, &own);
 	if (error < 0)
 		return error;
 
@@ -318,4 +337,16 @@ bool attach_clsact_is_alive(const Attachment *attachment)
 		if (filter_is_ours(&filters[i], attachment->handle))
 			return true;
 	return false;
+}
+
+bool attach_clsact_is_first(const Attachment *attachment)
+{
+	_cleanup_free_ NetlinkFilter *filters = NULL;
+	const NetlinkFilter *first;
+	size_t count = 0;
+
+	if (netlink_filters(attachment->ifindex, INGRESS, &filters, &count) < 0)
+		return true;
+	first = first_filter(filters, count);
+	return !first || filter_is_ours(first, attachment->handle);
 }

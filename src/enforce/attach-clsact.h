@@ -8,7 +8,8 @@
  * whoever wants the filter to last has the program itself as the filter.
  *
  * So that the next spaled can tell what a killed one left behind from what a living one holds, a
- * filter's handle is its owner's process id.
+ * filter's handle is its owner's process id (and a bit). What one process attaches again takes the
+ * place of its earlier filter, and comes first.
  */
 #pragma once
 
@@ -39,3 +40,6 @@ int attach_clsact_end(Enforcer *report, const Attachment *attachment);
 
 /* Whether our filter is still there. */
 bool attach_clsact_is_alive(const Attachment *attachment);
+
+/* Whether it is asked before the filters of others. */
+bool attach_clsact_is_first(const Attachment *attachment);

@@ -100,14 +100,15 @@ static int tcx_chain(uint32_t ifindex, uint32_t ids[static TCX_CHAIN_MAX])
 	return (int)options.prog_cnt;
 }
 
-int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interface,
-	       Attachment *ret_attachment)
+int attach_check(Enforcer *report, const NetlinkInterface *interface, Mode mode)
 {
 	uint32_t ids[TCX_CHAIN_MAX];
 	char text[PROGRAM_TEXT_MAX];
 	struct bpf_prog_info info;
 
-	int count = tcx_chain(interface->ifindex, ids);
+	int count = mode == MODE_TC ? tcx_chain(interface->ifindex, ids) : 0;
+	if (count == -EINVAL)
+		return 0;
 	if (count < 0)
 		return enforcer_fail(report, count, "%s: cannot list its tcx programs: %s",
 				     interface->name, strerror(-count));
@@ -117,6 +118,15 @@ int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interfa
 			return enforcer_fail(report, -EBUSY,
 					     "%s is protected by another spaled already (%s)",
 					     interface->name, program_text(ids[i], text));
+	return 0;
+}
+
+int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interface,
+	       Attachment *ret_attachment)
+{
+	uint32_t ids[TCX_CHAIN_MAX];
+	char text[PROGRAM_TEXT_MAX];
+	struct bpf_prog_info info;
 
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_BEFORE);
 	_cleanup_close_ int link_fd =
@@ -126,7 +136,7 @@ int attach_tcx(Enforcer *report, int program_fd, const NetlinkInterface *interfa
 				     interface->name, strerror(errno));
 
 	int error = program_info(program_fd, &info);
-	count = error < 0 ? error : tcx_chain(interface->ifindex, ids);
+	int count = error < 0 ? error : tcx_chain(interface->ifindex, ids);
 	if (count < 0)
 		return enforcer_fail(report, count, "%s: cannot verify the order of programs: %s",
 				     interface->name, strerror(-count));
@@ -236,13 +246,21 @@ void attach_leave(Attachment *attachment)
 	*attachment = (Attachment){0};
 }
 
+static int link_info(int link_fd, struct bpf_link_info *ret_info)
+{
+	__u32 size = sizeof(*ret_info);
+
+	memset(ret_info, 0, sizeof(*ret_info));
+	return bpf_obj_get_info_by_fd(link_fd, ret_info, &size) < 0 ? -errno : 0;
+}
+
 int attach_inherit(int link_fd, Attachment *ret_attachment)
 {
-	struct bpf_link_info info = {0};
-	__u32 size = sizeof(info);
+	struct bpf_link_info info;
+	int error = link_info(link_fd, &info);
 
-	if (bpf_obj_get_info_by_fd(link_fd, &info, &size) < 0)
-		return -errno;
+	if (error < 0)
+		return error;
 	/* A tcx link's ifindex (0 once the interface is gone) lies where an XDP link has it. */
 	if (info.xdp.ifindex == 0)
 		return -ENODEV;
@@ -273,4 +291,28 @@ bool attach_is_alive(const Attachment *attachment)
 		return attach_clsact_is_alive(attachment);
 	}
 	return false;
+}
+
+static bool link_is_first(int link_fd, uint32_t ifindex)
+{
+	uint32_t ids[TCX_CHAIN_MAX];
+	struct bpf_link_info info;
+
+	if (link_info(link_fd, &info) < 0 || tcx_chain(ifindex, ids) < 1)
+		return true;
+	return ids[0] == info.prog_id;
+}
+
+bool attach_is_first(const Attachment *attachment)
+{
+	switch (attachment->kind) {
+	case ATTACHMENT_NONE:
+	case ATTACHMENT_XDP:
+		break;
+	case ATTACHMENT_TCX:
+		return link_is_first(attachment->link_fd, attachment->ifindex);
+	case ATTACHMENT_CLSACT:
+		return attach_clsact_is_first(attachment);
+	}
+	return true;
 }

@@ -41,6 +41,12 @@ int attach_header_kind(Enforcer *report, const NetlinkInterface *interface, Mode
 		       enum spale_header_kind *ret_kind);
 
 /*
+ * Refuses (-EBUSY) an interface that another spaled protects, as far as that can be told: for where
+ * nothing of this process is attached in this MODE. What cannot be shared tells it by itself.
+ */
+int attach_check(Enforcer *report, const NetlinkInterface *interface, Mode mode);
+
+/*
  * Attaches: MODE_TC by tcx where the kernel has it, else by clsact; MODE_XDP natively where the
  * driver can, else generically. Returns 0, -EBUSY (somebody holds the hook, or stands before us)
  * or what the kernel said.
@@ -77,3 +83,9 @@ int attach_end(Enforcer *report, Attachment *attachment);
 
 /* Whether the program is still there: it goes with its interface. */
 bool attach_is_alive(const Attachment *attachment);
+
+/*
+ * Whether nobody's program is asked before ours, as far as that can be told: it could pass what
+ * ours drops. Nobody has two in one XDP hook.
+ */
+bool attach_is_first(const Attachment *attachment);

@@ -47,6 +47,8 @@ typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	bool is_attached;
+	bool is_behind; /* somebody's program is asked before ours, and could pass what ours drops
+			 */
 	bool asks_for_stations; /* frames for others pass there: look again now and then */
 	Mode mode; /* that it is attached in; by an earlier daemon maybe in another one than ours */
 	bool is_up;
@@ -206,6 +208,7 @@ int enforcer_cut(Enforcer *enforcer, EnforcerCut test, void *userdata);
  * Attaches to an interface, after the maps have been filled. Never replaces somebody else's
  * program. For the other calls the interface keeps the name that it has here, even if it vanishes
  * or is renamed, until enforcer_interfaces() is called.
+ * One that is attached behind somebody's program comes before it, without a gap.
  * -EINVAL: no policy is in force yet; -ENODEV: no such interface; -EALREADY: it is attached;
  * -EBUSY: somebody holds the hook or stands before us (the sentence says who); -ENOTSUP: not
  * possible there (XDP on a device without Ethernet headers); -ENOSPC: SPALE_SLOTS are attached.
@@ -223,8 +226,8 @@ int enforcer_counters(Enforcer *enforcer, const char *interface,
 		      struct spale_counters *ret_counters);
 
 /*
- * Whether all that was attached still is, as far as that can be told. It costs little: the kernel
- * tells nobody of a program that somebody else detached.
+ * Whether all that was attached still is, and before the programs of others, as far as that can be
+ * told. It costs little: the kernel tells nobody of a program that somebody attached or detached.
  */
 bool enforcer_is_intact(Enforcer *enforcer);
 

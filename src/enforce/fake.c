@@ -299,6 +299,13 @@ static int fake_attach(Enforcer *enforcer, const char *interface, Mode mode)
 		return error;
 	if (!fake_exists(fake, interface))
 		return enforcer_fail(enforcer, -ENODEV, "there is no interface \"%s\"", interface);
+	for (size_t i = 0; i < fake->interface_count; i++) {
+		if (strcmp(fake->interfaces[i].name, interface) != 0 ||
+		    !fake->interfaces[i].is_behind)
+			continue;
+		fake->interfaces[i].is_behind = false;
+		return 0;
+	}
 	if (fake_index(fake, interface) < fake->attached.count)
 		return enforcer_fail(enforcer, -EALREADY, "%s is attached already", interface);
 

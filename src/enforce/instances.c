@@ -91,12 +91,31 @@ static uint32_t find(const Instances *self, const char *name)
 	return SPALE_SLOTS;
 }
 
+static bool is_behind(const Instance *instance)
+{
+	return attach_is_alive(&instance->attachment) && !attach_is_first(&instance->attachment);
+}
+
+/* What INTERFACE has in MODE and somebody else's program came before, or NULL. */
+static Instance *find_behind(Instances *self, const NetlinkInterface *interface, Mode mode)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++) {
+		Instance *instance = &self->items[i];
+
+		if (instance->mode == mode && is_behind(instance) &&
+		    instance->attachment.ifindex == interface->ifindex)
+			return instance;
+	}
+	return NULL;
+}
+
 /*
  * Finds the instance that INTERFACE gets: a free one. Those whose interfaces have vanished are
- * given up on the way, so that an interface that comes back is attached anew.
+ * given up on the way, so that an interface that comes back is attached anew. BEHIND: one that this
+ * one is to replace, or NULL.
  */
 static int get_free(Instances *self, const NetlinkInterface *interface, Mode mode,
-		    Instance **ret_instance)
+		    const Instance *behind, Instance **ret_instance)
 {
 	Instance *unused = NULL;
 
@@ -111,7 +130,7 @@ static int get_free(Instances *self, const NetlinkInterface *interface, Mode mod
 		}
 		if (instance->attachment.kind == ATTACHMENT_NONE)
 			unused = instance;
-		else if (instance->mode != mode)
+		else if (instance->mode != mode || instance == behind)
 			continue;
 		else if (instance->attachment.ifindex == interface->ifindex)
 			return enforcer_fail(self->report, -EALREADY, "%s is attached already",
@@ -152,7 +171,7 @@ static int clear_slot(Instances *self, uint32_t slot)
 	return stations_clear(&self->stations, slot);
 }
 
-/* Ends what another mode has on the interface of INSTANCE. */
+/* Ends what else we have on the interface of INSTANCE: in another mode, or behind somebody. */
 static int end_others(Instances *self, const Instance *instance)
 {
 	for (size_t i = 0; i < SPALE_SLOTS; i++) {
@@ -169,12 +188,51 @@ static int end_others(Instances *self, const Instance *instance)
 	return 0;
 }
 
+/* Another store than the one that had kept it may be the one that keeps from now on. */
+static int keep_again(Instances *self, const Instance *instance, int program_fd)
+{
+	int error = self->store->is_pinned ? keep(self, instance, program_fd) : 0;
+
+	return error < 0 ? enforcer_fail(self->report, error, "%s: cannot have it kept: %s",
+					 instance->name, strerror(-error))
+			 : 0;
+}
+
+/*
+ * Puts a clsact filter before those of others again. What is kept of it stays: its gate, or the
+ * note of its program.
+ */
+static int come_first(Instances *self, Instance *instance, const NetlinkInterface *interface)
+{
+	const uint32_t slot = (uint32_t)(instance - self->items);
+	Attachment earlier = instance->attachment;
+	_cleanup_close_ int program_fd = -1;
+	enum spale_header_kind kind;
+	int error;
+
+	error = attach_header_kind(self->report, interface, MODE_TC, &kind);
+	if (error < 0)
+		return error;
+	program_fd = program_load(self->report, self->program_maps, MODE_TC, slot, kind);
+	if (program_fd < 0)
+		return program_fd;
+	error = earlier.gate_fd < 0 ? attach_clsact_lasting(self->report, program_fd, interface,
+							    &instance->attachment)
+				    : attach_clsact_again(self->report, program_fd, interface,
+							  earlier.gate_fd, &instance->attachment);
+	if (error < 0)
+		return error;
+	instance->attachment.made_qdisc |= earlier.made_qdisc;
+	closep(&earlier.gate_fd);
+	return self->store ? keep_again(self, instance, program_fd) : 0;
+}
+
 int instances_attach(Instances *self, const char *name, Mode mode)
 {
 	_cleanup_close_ int program_fd = -1;
 	enum spale_header_kind kind;
 	NetlinkInterface interface;
-	Instance *instance = NULL;
+	Instance *instance = NULL, *behind;
 
 	int error = netlink_interface_by_name(name, &interface);
 	if (error == -ENODEV)
@@ -182,10 +240,14 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 	if (error < 0)
 		return enforcer_fail(self->report, error, "%s: cannot ask for the interface: %s",
 				     name, strerror(-error));
-	error = get_free(self, &interface, mode, &instance);
-	if (error < 0)
-		return error;
-	error = attach_header_kind(self->report, &interface, mode, &kind);
+	behind = find_behind(self, &interface, mode);
+	if (behind && behind->attachment.kind == ATTACHMENT_CLSACT)
+		return come_first(self, behind, &interface);
+	error = get_free(self, &interface, mode, behind, &instance);
+	if (error == 0 && !behind)
+		error = attach_check(self->report, &interface, mode);
+	if (error == 0)
+		error = attach_header_kind(self->report, &interface, mode, &kind);
 	if (error < 0)
 		return error;
 
@@ -281,7 +343,8 @@ bool instances_are_intact(const Instances *self)
 {
 	for (size_t i = 0; i < SPALE_SLOTS; i++)
 		if (self->items[i].attachment.kind != ATTACHMENT_NONE &&
-		    !attach_is_alive(&self->items[i].attachment))
+		    (!attach_is_alive(&self->items[i].attachment) ||
+		     !attach_is_first(&self->items[i].attachment)))
 			return false;
 	return true;
 }
@@ -349,6 +412,7 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 		uint32_t slot = find(self, found[i].name);
 		if (slot < SPALE_SLOTS) {
 			interfaces[i].is_attached = true;
+			interfaces[i].is_behind = is_behind(&self->items[slot]);
 			interfaces[i].asks_for_stations = self->stations.asks[slot];
 			interfaces[i].mode = self->items[slot].mode;
 		}
@@ -356,16 +420,6 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 	*ret_interfaces = TAKE_PTR(interfaces);
 	*ret_count = count;
 	return 0;
-}
-
-/* Another store than the one that had kept it may be the one that keeps from now on. */
-static int keep_again(Instances *self, const Instance *instance, int program_fd)
-{
-	int error = self->store->is_pinned ? keep(self, instance, program_fd) : 0;
-
-	return error < 0 ? enforcer_fail(self->report, error, "%s: cannot have it kept: %s",
-					 instance->name, strerror(-error))
-			 : 0;
 }
 
 /* Replaces the program of a link that was kept, which the instance owns from then on. */
@@ -431,7 +485,7 @@ static int adopt_filter(Instances *self, const NetlinkInterface *interface, int 
 	uint32_t slot;
 	int error;
 
-	error = get_free(self, interface, MODE_TC, &instance);
+	error = get_free(self, interface, MODE_TC, NULL, &instance);
 	if (error == 0)
 		error = attach_header_kind(self->report, interface, MODE_TC, &kind);
 	if (error < 0)

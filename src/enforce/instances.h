@@ -38,7 +38,10 @@ int instances_adopt(Instances *self);
 /* Detaches everything that nobody keeps. */
 void instances_done(Instances *self);
 
-/* An interface that is attached in another mode is attached in both until this one is done. */
+/*
+ * An interface that is attached in another mode, or behind somebody else's program, is attached in
+ * both until this one is done.
+ */
 int instances_attach(Instances *self, const char *name, Mode mode);
 int instances_detach(Instances *self, const char *name);
 int instances_counters(const Instances *self, const char *name,

@@ -204,6 +204,7 @@ size_t help_filter_count(const char *interface)
 
 /* Of Linux 6.6; Debian 12's headers are older. */
 #define TCX_INGRESS ((enum bpf_attach_type)46)
+#define TCX_BEFORE  (1U << 3)
 
 size_t help_tc_count(const char *interface)
 {
@@ -215,14 +216,26 @@ size_t help_tc_count(const char *interface)
 	return errno == EINVAL ? help_filter_count(interface) : 0;
 }
 
-int help_foreign_tc(const char *interface, int program_fd)
+/* Before all others, or behind them. */
+static int foreign_tc(const char *interface, int program_fd, bool first)
 {
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = first ? TCX_BEFORE : 0);
 	int link_fd =
-		bpf_link_create(program_fd, (int)if_nametoindex(interface), TCX_INGRESS, NULL);
+		bpf_link_create(program_fd, (int)if_nametoindex(interface), TCX_INGRESS, &options);
 
 	if (link_fd < 0)
-		help_foreign_filter(interface, program_fd, 7, BPF_TC_INGRESS);
+		help_foreign_filter(interface, program_fd, first ? 1 : 7, BPF_TC_INGRESS);
 	return link_fd;
+}
+
+int help_foreign_tc(const char *interface, int program_fd)
+{
+	return foreign_tc(interface, program_fd, false);
+}
+
+int help_foreign_tc_first(const char *interface, int program_fd)
+{
+	return foreign_tc(interface, program_fd, true);
 }
 
 bool help_has_clsact(const char *interface)

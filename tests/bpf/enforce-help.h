@@ -81,6 +81,9 @@ size_t help_tc_count(const char *interface);
  */
 int help_foreign_tc(const char *interface, int program_fd);
 
+/* The same before all others. */
+int help_foreign_tc_first(const char *interface, int program_fd);
+
 bool help_has_clsact(const char *interface);
 
 /* Id of the XDP program on an interface, 0: none. */

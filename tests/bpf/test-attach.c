@@ -455,6 +455,30 @@ static void test_foreign_tc_stays(void **state)
 		assert_true(help_run("tc qdisc del dev near clsact"));
 }
 
+static void test_foreign_tc_comes_first(void **state)
+{
+	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
+	_cleanup_enforcer_ Enforcer *enforcer = help_enforcer_ready();
+
+	(void)state;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_true(enforcer_is_intact(enforcer));
+	_cleanup_close_ int link = help_foreign_tc_first("near", foreign);
+	assert_false(enforcer_is_intact(enforcer));
+	assert_true(listed(enforcer, "near").is_attached && listed(enforcer, "near").is_behind);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_true(enforcer_is_intact(enforcer));
+	assert_true(listed(enforcer, "near").is_attached && !listed(enforcer, "near").is_behind);
+	assert_int_equal(enforcer_attach(enforcer, "near", MODE_TC), -EALREADY);
+	assert_int_equal(help_tc_count("near"), 2);
+	help_send_syn("far", HELP_TCP_PORT);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 1), 1);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_int_equal(help_tc_count("near"), 1);
+	if (link < 0)
+		assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
 static int attach_other(void *mode)
 {
 	/* Killed with it still in its hands. */
@@ -564,6 +588,7 @@ int main(void)
 		help_clean_test(test_slots_have_an_end),
 		help_xdp_test(help_clean_test(test_foreign_xdp_is_refused)),
 		help_clean_test(test_foreign_tc_stays),
+		help_clean_test(test_foreign_tc_comes_first),
 		help_clean_test(test_second_spaled_is_refused),
 		help_clean_test(test_three_capabilities_suffice),
 		help_clean_test(test_missing_capabilities_are_named),

@@ -135,6 +135,35 @@ static void test_clsact_stands_before_others(void **state)
 	assert_true(help_run("tc qdisc del dev near clsact"));
 }
 
+/* Somebody's filter comes before ours: the next of ours is first, and the only one, all the same.
+ */
+static void test_clsact_comes_first_again(void **state)
+{
+	_cleanup_clsact_ Clsact clsact = clsact_new();
+	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
+
+	(void)state;
+	assert_done(&clsact.report, clsact_begin(&clsact));
+	for (size_t i = 1; i <= 3; i++) {
+		Attachment earlier = clsact.attachment;
+
+		assert_true(attach_is_first(&earlier));
+		help_foreign_filter("near", foreign, 1, BPF_TC_INGRESS);
+		assert_true(attach_is_alive(&earlier));
+		assert_false(attach_is_first(&earlier));
+		assert_done(&clsact.report,
+			    attach_clsact_again(&clsact.report, clsact.program_fd, &clsact.near,
+						earlier.gate_fd, &clsact.attachment));
+		closep(&earlier.gate_fd);
+		assert_true(attach_is_first(&clsact.attachment));
+		assert_false(attach_is_alive(&earlier));
+		assert_int_equal(help_filter_count("near"), i + 1);
+	}
+	assert_done(&clsact.report, attach_end(&clsact.report, &clsact.attachment));
+	assert_int_equal(help_filter_count("near"), 3);
+	assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
 /* A filter that we cannot come before: nothing of ours stays. */
 static void test_clsact_place_is_taken(void **state)
 {
@@ -263,6 +292,7 @@ int main(void)
 		help_clean_test(test_clsact_leaves_a_used_qdisc),
 		help_clean_test(test_clsact_is_gone),
 		help_clean_test(test_clsact_stands_before_others),
+		help_clean_test(test_clsact_comes_first_again),
 		help_clean_test(test_clsact_place_is_taken),
 		help_clean_test(test_clsact_of_another_spaled),
 		help_clean_test(test_clsact_with_somebody_elses_process_id),

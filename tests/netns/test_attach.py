@@ -162,6 +162,31 @@ def test_foreign_tc_program_runs_behind_ours(make_daemon, lab, shared_keys):
         assert tcp_open(lab.client, "ipv4", services.TCP)
 
 
+@pytest.mark.needs_tcx
+def test_foreign_tc_program_comes_before_ours(make_daemon, lab, shared_keys, family):
+    """While we run: it is noticed, told, and ours is first again; grants are as they were."""
+    daemon = make_daemon("tc", shared_keys)
+    daemon.start()
+    daemon.knock(family=family)
+    mark = daemon.mark()
+    with contextlib.closing(ForeignProgram(lab.server, "s0", "tcx", first=True)):
+        assert tcp_open(lab.client, family, services.TCP, source=1)
+        assert daemon.wait_log("interface lost: interface=s0 .*came before it", mark, timeout=10)
+        assert daemon.wait_log("interface attached: interface=s0", mark), daemon.log(mark)
+        assert tcp_closed(lab.client, family, services.TCP, source=1)
+        assert tcp_open(lab.client, family, services.TCP)
+        assert len(daemon.links()) == 2
+        # Somebody who insists finds us at it again, but not every other second.
+        with contextlib.closing(ForeignProgram(lab.server, "s0", "tcx", first=True)):
+            assert daemon.wait_log("(?s)(interface lost: interface=s0 .*){2}", mark, timeout=10)
+            assert tcp_open(lab.client, family, services.TCP, source=1)
+        # He has gone, and ours is first.
+        assert daemon.wait_log("(?s)(interface attached: interface=s0.*){2}", mark, timeout=10)
+        assert tcp_closed(lab.client, family, services.TCP, source=1)
+    assert daemon.stop() == 0
+    assert tcp_open(lab.client, family, services.TCP, source=1)
+
+
 def test_interface_that_does_not_exist(daemon, lab):
     daemon.write_conf(Protect={"Interfaces": "s0 nosuch0"})
     status, log = daemon.fails()

@@ -10,6 +10,7 @@ import pytest
 from lib import services
 from lib.bpffs import Bpffs
 from lib.daemon import SPALED
+from lib.foreign import ForeignProgram
 from lib.netns import tcp_closed, tcp_open, wait_until
 from test_attach import hooks
 
@@ -61,6 +62,27 @@ def test_kill_leaves_it_closed(daemon, lab, family):
     daemon.refused(datagram, "replayed", family=family, source=1)
     daemon.knock(family=family, source=1)
     assert open_for(lab, 1, family)
+
+
+@pytest.mark.needs_tcx
+def test_what_came_first_again_outlives_a_kill(make_daemon, lab, shared_keys, pins):
+    """Somebody's program stood before ours meanwhile; what is pinned is what is first."""
+    daemon = make_daemon("tc", shared_keys)
+    daemon.settings["Attach"] = {"Pin": "yes", "PinDirectory": pins}
+    daemon.start()
+    mark = daemon.mark()
+    try:
+        with contextlib.closing(ForeignProgram(lab.server, "s0", "tcx", first=True)):
+            assert daemon.wait_log("interface attached: interface=s0", mark, timeout=10)
+            daemon.kill()
+            assert closed_for(lab, 0)
+            assert len([name for name in os.listdir(pins) if name.startswith("link-")]) == 2
+            daemon.start(first_start=False)
+            assert closed_for(lab, 0)
+    finally:
+        daemon.kill()
+        unpin(daemon, lab)
+    assert wait_until(lambda: open_for(lab, 0))
 
 
 def test_sigterm_by_hand_leaves_nothing(daemon, lab, pins):

@@ -238,6 +238,51 @@ static void test_detached_by_somebody(void **data)
 	assert_int_equal(fixture->fake->attached.count, 1);
 }
 
+/* Somebody's program is asked before ours: changed at once, and then now and then. */
+static void test_somebody_comes_first(void **data)
+{
+	Fixture *fixture = *data;
+	EnforcerInterface *interface;
+	uint64_t now_mono_ns = NOW;
+
+	want(fixture, "eth0", NULL);
+	interface = appear(fixture, "eth0", 2);
+	assert_int_equal(interfaces_set(&fixture->interfaces, &fixture->config, 0, NOW), 0);
+	interface->is_behind = true;
+	follow(fixture, now_mono_ns);
+	assert_states(fixture, 1, 0, 0);
+	assert_false(interface->is_behind);
+	assert_null(fixture->interfaces.items[0].problem);
+
+	/* He does it again. */
+	now_mono_ns += NSEC_PER_SEC;
+	interface->is_behind = true;
+	for (int i = 0; i < 3; i++) {
+		follow(fixture, now_mono_ns);
+		assert_true(interface->is_behind);
+		assert_int_equal(interfaces_count(&fixture->interfaces, INTERFACE_FAILING), 1);
+		assert_non_null(fixture->interfaces.items[0].problem);
+		now_mono_ns += NSEC_PER_SEC;
+	}
+	now_mono_ns += 60 * NSEC_PER_SEC;
+	assert_true(interfaces_run(&fixture->interfaces, &fixture->config, now_mono_ns) >
+		    now_mono_ns);
+	assert_false(interface->is_behind);
+	assert_states(fixture, 1, 0, 0);
+
+	/* He goes by himself. */
+	interface->is_behind = true;
+	follow(fixture, now_mono_ns);
+	assert_states(fixture, 1, 0, 0);
+	interface->is_behind = true;
+	follow(fixture, now_mono_ns);
+	assert_int_equal(interfaces_count(&fixture->interfaces, INTERFACE_FAILING), 1);
+	interface->is_behind = false;
+	follow(fixture, now_mono_ns);
+	assert_states(fixture, 1, 0, 0);
+	assert_null(fixture->interfaces.items[0].problem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +293,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_or_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_uncovered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_detached_by_somebody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_somebody_comes_first, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

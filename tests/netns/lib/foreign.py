@@ -9,6 +9,7 @@ import struct
 _BPF_PROG_LOAD, _BPF_LINK_CREATE = 5, 28
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
 _TYPES = {"xdp": (6, 37, 2), "tcx": (3, 46, -1 & 0xffffffff)}  # program, attach type, verdict
+_PASS, _BEFORE = 0, 1 << 3  # of tcx: nobody else is asked; at the head of the chain
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -22,10 +23,11 @@ def _bpf(command, attributes):
 
 
 class ForeignProgram:
-    """On DEVICE of NAMESPACE from now until close()."""
+    """On DEVICE of NAMESPACE from now until close(). FIRST: tcx, and nobody is asked after it."""
 
-    def __init__(self, namespace, device, hook, name="somebody_else"):
+    def __init__(self, namespace, device, hook, name="somebody_else", first=False):
         program_type, attach_type, verdict = _TYPES[hook]
+        verdict = _PASS if first else verdict
         code = ctypes.create_string_buffer(
             struct.pack("<BBhI", 0xb7, 0, 0, verdict) + struct.pack("<BBhI", 0x95, 0, 0, 0))
         licence = ctypes.create_string_buffer(b"GPL")
@@ -35,7 +37,7 @@ class ForeignProgram:
         with namespace.enter():
             index = socket.if_nametoindex(device)
             self._fds.append(_bpf(_BPF_LINK_CREATE, struct.pack(
-                "<IIII", self._fds[0], index, attach_type, 0)))
+                "<IIII", self._fds[0], index, attach_type, _BEFORE if first else 0)))
 
     def close(self):
         while self._fds:
