@@ -340,7 +340,12 @@ static __always_inline __u32 parse_walk6(Context *ctx, __u32 l3_offset, struct f
 	return PARSE_DONE;
 }
 
-/* Not inlined: it is seldom needed, and its registers are better left to the straight way. */
+/*
+ * Tags are there without link headers, too: the other end of a tunnel may say that one follows (GRE
+ * has an EtherType), and the kernel peels it.
+ *
+ * Not inlined: it is seldom needed, and its registers are better left to the straight way.
+ */
 static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 {
 	__u32 offset = ctx_l3_offset(ctx), hidden = ctx_tags(ctx), answer;
@@ -356,8 +361,7 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 
 #pragma unroll
 	for (__u32 i = 0; i < PARSE_TAGS_MAX; i++) {
-		/* Without link headers there are no tags to look through. */
-		if (!offset || !parse_is_tag(protocol))
+		if (!parse_is_tag(protocol))
 			break;
 		if (hidden + i >= PARSE_TAGS_MAX)
 			return SPALE_REASON_VLAN_DEPTH;
@@ -370,7 +374,7 @@ static __noinline __u32 parse_walk(Context *ctx, struct flow *flow)
 		protocol = tag.protocol;
 		offset += sizeof(tag);
 	}
-	if (offset && parse_is_tag(protocol))
+	if (parse_is_tag(protocol))
 		return SPALE_REASON_VLAN_DEPTH;
 
 	if (protocol == bpf_htons(ETH_P_IP))

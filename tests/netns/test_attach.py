@@ -231,14 +231,15 @@ class Tun:
     DEVICE = "tun7"
     LOCAL = {"ipv4": "10.79.0.1", "ipv6": "fd79::1"}
     PEER = {"ipv4": "10.79.0.2", "ipv6": "fd79::2"}
-    _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454ca, 0x0001, 0x1000
+    _TUNSETIFF, _IFF_TUN = 0x400454ca, 0x0001
+    _TYPES = {"ipv4": 0x0800, "ipv6": 0x86dd}
+    _TAG, _INFORMATION = 0x8100, 4  # a packet has its type before it
 
     def __init__(self, lab):
         with lab.server.enter():
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
             fcntl.ioctl(self._fd, self._TUNSETIFF,
-                        struct.pack("16sH22x", self.DEVICE.encode(),
-                                    self._IFF_TUN | self._IFF_NO_PI))
+                        struct.pack("16sH22x", self.DEVICE.encode(), self._IFF_TUN))
         lab.server.ip(f"addr add {self.LOCAL['ipv4']}/24 dev {self.DEVICE}",
                       f"addr add {self.LOCAL['ipv6']}/64 dev {self.DEVICE} nodad",
                       f"link set {self.DEVICE} up")
@@ -246,19 +247,24 @@ class Tun:
     def close(self):
         os.close(self._fd)
 
-    def send(self, family, packet):
+    def send(self, family, packet, tags=0):
+        """TAGS: so many of priority, of no VLAN."""
         ip = IP if family == "ipv4" else IPv6
-        os.write(self._fd, bytes(ip(src=self.PEER[family], dst=self.LOCAL[family]) / packet))
+        types = [self._TAG] * tags + [self._TYPES[family]]
+        header = struct.pack(">HH", 0, types[0]) + \
+            b"".join(struct.pack(">HH", 0, inner) for inner in types[1:])
+        os.write(self._fd,
+                 header + bytes(ip(src=self.PEER[family], dst=self.LOCAL[family]) / packet))
 
-    def closed(self, family, port, source_port):
-        return not self.answered(family, port, source_port, 0.2)
+    def closed(self, family, port, source_port, tags=0):
+        return not self.answered(family, port, source_port, 0.2, tags)
 
-    def answered(self, family, port, source_port, timeout=2.0):
+    def answered(self, family, port, source_port, timeout=2.0, tags=0):
         """Whether a SYN to PORT is answered by a SYN-ACK."""
-        self.send(family, TCP(sport=source_port, dport=port, flags="S", seq=7))
+        self.send(family, TCP(sport=source_port, dport=port, flags="S", seq=7), tags)
         end = time.monotonic() + timeout
         while select.select([self._fd], [], [], max(end - time.monotonic(), 0))[0]:
-            packet = os.read(self._fd, 65536)
+            packet = os.read(self._fd, 65536)[self._INFORMATION:]
             parsed = IP(packet) if packet[0] >> 4 == 4 else IPv6(packet)
             if TCP in parsed and parsed[TCP].dport == source_port and parsed[TCP].flags == "SA":
                 return True
@@ -282,6 +288,23 @@ def test_tun_device_in_tc(make_daemon, tun, shared_keys, family):
     tun.send(family, UDP(sport=40000, dport=services.KNOCK) / Raw(daemon.keys.knock()))
     assert daemon.wait_log("knock accepted", mark), daemon.log(mark)
     assert tun.answered(family, services.TCP, 30003)
+
+
+def test_tags_on_a_tun_device(make_daemon, tun, shared_keys, family):
+    """The far end of a tunnel may say what a packet is (as in GRE); the kernel peels tags there, too."""
+    assert wait_until(lambda: tun.answered(family, services.TCP, 31000, 0.3), 5)
+    for tags in range(1, 5):
+        assert tun.answered(family, services.TCP, 31000 + tags, tags=tags)
+    daemon = make_daemon("tc", shared_keys)
+    daemon.start(Protect={"Interfaces": tun.DEVICE})
+    for tags in range(1, 5):
+        assert tun.closed(family, services.TCP, 31010 + tags, tags=tags)
+    mark = daemon.mark()
+    tun.send(family, UDP(sport=40000, dport=services.KNOCK) / Raw(daemon.keys.knock()), tags=2)
+    assert daemon.wait_log("knock accepted", mark), daemon.log(mark)
+    for tags in range(1, 5):
+        check = tun.answered if tags <= 2 else tun.closed
+        assert check(family, services.TCP, 31020 + tags, tags=tags)
 
 
 @pytest.mark.needs_xdp
