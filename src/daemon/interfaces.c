@@ -122,11 +122,11 @@ static void tell(Interfaces *self, JournalEvent event, const char *name, const c
 	self->has_changed = true;
 }
 
-/* Whether INTERFACE is wanted and guarded as it should be. */
-static bool is_in_place(const Config *config, const EnforcerInterface *interface)
+/* Whether INTERFACE is guarded as it should be: in this mode, once, and before everybody else. */
+static bool is_guarded(const Config *config, const EnforcerInterface *interface)
 {
 	return interface->is_attached && interface->mode == config->mode && !interface->is_behind &&
-	       interfaces_wanted(config, interface);
+	       !interface->is_twice;
 }
 
 /* ---- following ----------------------------------------------------------------------------- */
@@ -216,7 +216,8 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 			self->again_mono_ns = 0;
 		} else if (item->state == INTERFACE_ATTACHED && interface->is_behind) {
 			fall_behind(self, item, now_mono_ns);
-		} else if (item->state == INTERFACE_FAILING && is_in_place(config, interface)) {
+		} else if (item->state == INTERFACE_FAILING && is_guarded(config, interface) &&
+			   interfaces_wanted(config, interface)) {
 			come_forward(self, config, item);
 		}
 	}
@@ -233,9 +234,7 @@ static void note_attached(Interfaces *self, const Config *config, const Present 
 			continue;
 		/* In another mode, or behind somebody, it is still to be attached. */
 		item = add(self, interface->name,
-			   interface->mode == config->mode && !interface->is_behind
-				   ? INTERFACE_ATTACHED
-				   : INTERFACE_FAILING);
+			   is_guarded(config, interface) ? INTERFACE_ATTACHED : INTERFACE_FAILING);
 		if (!item)
 			return;
 		item->ifindex = interface->ifindex;

@@ -47,8 +47,10 @@ typedef struct EnforcerInterface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	bool is_attached;
-	bool is_behind; /* somebody's program is asked before ours, and could pass what ours drops
-			 */
+	/* Somebody's program is asked before ours, and could pass what ours drops. */
+	bool is_behind;
+	/* A daemon ended in the middle of a change: to attach ends the one too many. */
+	bool is_twice;
 	bool asks_for_stations; /* frames for others pass there: look again now and then */
 	Mode mode; /* that it is attached in; by an earlier daemon maybe in another one than ours */
 	bool is_up;

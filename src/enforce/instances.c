@@ -171,6 +171,36 @@ static int clear_slot(Instances *self, uint32_t slot)
 	return stations_clear(&self->stations, slot);
 }
 
+/* Whether OTHER is one more on the interface of INSTANCE. */
+static bool is_beside(const Instance *instance, const Instance *other)
+{
+	return other != instance && other->attachment.kind != ATTACHMENT_NONE &&
+	       other->attachment.ifindex == instance->attachment.ifindex;
+}
+
+/* Whether there is one: a daemon that was replacing it ended in the middle of that. */
+static bool is_twice(const Instances *self, const Instance *instance)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++)
+		if (is_beside(instance, &self->items[i]))
+			return true;
+	return false;
+}
+
+/* What guards an interface in MODE, before everybody else; NULL: nothing. */
+static const Instance *find_first(const Instances *self, uint32_t ifindex, Mode mode)
+{
+	for (size_t i = 0; i < SPALE_SLOTS; i++) {
+		const Instance *instance = &self->items[i];
+
+		if (instance->mode == mode && instance->attachment.ifindex == ifindex &&
+		    attach_is_alive(&instance->attachment) &&
+		    attach_is_first(&instance->attachment))
+			return instance;
+	}
+	return NULL;
+}
+
 /* Ends what else we have on the interface of INSTANCE: in another mode, or behind somebody. */
 static int end_others(Instances *self, const Instance *instance)
 {
@@ -178,8 +208,7 @@ static int end_others(Instances *self, const Instance *instance)
 		Instance *other = &self->items[i];
 		int error;
 
-		if (other == instance || other->attachment.kind == ATTACHMENT_NONE ||
-		    other->attachment.ifindex != instance->attachment.ifindex)
+		if (!is_beside(instance, other))
 			continue;
 		error = end(self, other);
 		if (error < 0)
@@ -231,6 +260,7 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 {
 	_cleanup_close_ int program_fd = -1;
 	enum spale_header_kind kind;
+	const Instance *there;
 	NetlinkInterface interface;
 	Instance *instance = NULL, *behind;
 
@@ -240,6 +270,9 @@ int instances_attach(Instances *self, const char *name, Mode mode)
 	if (error < 0)
 		return enforcer_fail(self->report, error, "%s: cannot ask for the interface: %s",
 				     name, strerror(-error));
+	there = find_first(self, interface.ifindex, mode);
+	if (there && is_twice(self, there))
+		return end_others(self, there);
 	behind = find_behind(self, &interface, mode);
 	if (behind && behind->attachment.kind == ATTACHMENT_CLSACT)
 		return come_first(self, behind, &interface);
@@ -415,6 +448,7 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 			interfaces[i].is_behind = is_behind(&self->items[slot]);
 			interfaces[i].asks_for_stations = self->stations.asks[slot];
 			interfaces[i].mode = self->items[slot].mode;
+			interfaces[i].is_twice = is_twice(self, &self->items[slot]);
 		}
 	}
 	*ret_interfaces = TAKE_PTR(interfaces);

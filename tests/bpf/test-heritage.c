@@ -18,6 +18,7 @@ static struct {
 	int fd;
 } kept[128];
 static size_t kept_count;
+static bool store_is_deaf; /* removes nothing */
 
 static int store_take(void *userdata, const char *name)
 {
@@ -31,7 +32,7 @@ static int store_take(void *userdata, const char *name)
 static void store_remove(void *userdata, const char *name)
 {
 	(void)userdata;
-	for (size_t i = kept_count; i-- > 0;) {
+	for (size_t i = kept_count; !store_is_deaf && i-- > 0;) {
 		if (strcmp(kept[i].name, name) != 0)
 			continue;
 		close(kept[i].fd);
@@ -279,6 +280,74 @@ static void test_mode_changes(void **state)
 	enforcer_free(enforcer);
 }
 
+/* Whoever was killed between the two has left both. */
+static void ends_other_mode(Mode from, Mode to)
+{
+	Enforcer *enforcer = heir();
+	EnforcerInterface *interfaces = NULL;
+	size_t count = 0;
+
+	set_policy(enforcer, from);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", from));
+	store_is_deaf = true;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", to));
+	store_is_deaf = false;
+	enforcer_free(enforcer);
+	enforcer = heir();
+	set_policy(enforcer, to);
+	assert_int_equal(help_tc_count("near"), 1);
+	assert_int_not_equal(help_xdp_id("near"), 0);
+	assert_done(enforcer, enforcer_interfaces(enforcer, &interfaces, &count));
+	for (size_t i = 0; i < count; i++)
+		assert_true(interfaces[i].is_twice == interfaces[i].is_attached);
+	free(interfaces);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", to));
+	assert_int_equal(help_tc_count("near"), to == MODE_TC);
+	assert_true((help_xdp_id("near") != 0) == (to == MODE_XDP));
+	assert_int_equal(enforcer_attach(enforcer, "near", to), -EALREADY);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	enforcer_free(enforcer);
+}
+
+static void test_killed_while_mode_changes(void **state)
+{
+	(void)state;
+	ends_other_mode(MODE_TC, MODE_XDP);
+	empty_store(NULL);
+	ends_other_mode(MODE_XDP, MODE_TC);
+}
+
+/* The same where ours goes before somebody else's again. */
+static void test_killed_while_going_first(void **state)
+{
+	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false), link = -1;
+	Enforcer *enforcer = heir();
+
+	(void)state;
+	set_policy(enforcer, MODE_TC);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	link = help_foreign_tc_first("near", foreign);
+	store_is_deaf = true;
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	store_is_deaf = false;
+	enforcer_free(enforcer);
+	enforcer = heir();
+	set_policy(enforcer, MODE_TC);
+	/* Of clsact filters the killed daemon had ended the other one. */
+	if (link >= 0) {
+		assert_int_equal(help_tc_count("near"), 3);
+		assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	}
+	assert_int_equal(help_tc_count("near"), 2);
+	assert_int_equal(enforcer_attach(enforcer, "near", MODE_TC), -EALREADY);
+	assert_true(enforcer_is_intact(enforcer));
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_int_equal(help_tc_count("near"), 1);
+	if (link < 0)
+		assert_true(help_run("tc qdisc del dev near clsact"));
+	enforcer_free(enforcer);
+}
+
 static void test_interface_went_meanwhile(void **state)
 {
 	Enforcer *enforcer = heir();
@@ -352,6 +421,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_odd_entry, empty_store),
 		cmocka_unit_test_teardown(test_open_when_nobody_keeps_it, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_mode_changes, empty_store)),
+		help_xdp_test(
+			cmocka_unit_test_teardown(test_killed_while_mode_changes, empty_store)),
+		cmocka_unit_test_teardown(test_killed_while_going_first, empty_store),
 		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_other_abi_is_refused, empty_store)),
 	};
