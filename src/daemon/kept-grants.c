@@ -270,8 +270,11 @@ static int replace(KeptGrants *kept, List *list)
 {
 	int r = write_file(kept, list);
 
-	if (r < 0)
+	if (r < 0) {
+		/* The new one may be in place, and only not be sure to stay there. */
+		(void)write_file(kept, &kept->list);
 		return r;
+	}
 	list_done(&kept->list);
 	kept->list = *list;
 	*list = (List){0};

@@ -115,6 +115,7 @@ typedef struct Work {
 	int dir_fd;
 	const char *name;
 	const ClientRecord *record; /* what is to be written */
+	const ClientRecord *before; /* what was changed to it; NULL: there was none */
 	bool is_masked;		    /* the administrator's files have to be covered */
 	const char *why;	    /* it went wrong */
 } Work;
@@ -136,24 +137,36 @@ static int write_enrolled(Work *work)
 		return r;
 	r = kept_file_write(work->dir_fd, file_name(work, ".conf", name), work->record->conf,
 			    work->record->conf_size, &work->why);
-	if (r < 0)
-		return r;
-	r = kept_file_write(work->dir_fd, file_name(work, ".pem", name), pem, strlen(pem),
-			    &work->why);
-	if (r < 0)
+	if (r == 0)
+		r = kept_file_write(work->dir_fd, file_name(work, ".pem", name), pem, strlen(pem),
+				    &work->why);
+	if (r < 0) {
+		/* Also what is in place, and may not stay there. */
+		(void)kept_file_remove(work->dir_fd, file_name(work, ".pem", name), NULL);
 		(void)kept_file_remove(work->dir_fd, file_name(work, ".conf", name), NULL);
+	}
 	return r;
+}
+
+static int write_conf(const Work *work, const ClientRecord *record, const char **ret_why)
+{
+	const char *text = record->is_enrolled ? record->conf : record->changes;
+	size_t size = record->is_enrolled ? record->conf_size : record->changes_size;
+	char name[FILE_NAME_SIZE];
+
+	file_name(work, ".conf", name);
+	return text ? kept_file_write(work->dir_fd, name, text, size, ret_why)
+		    : kept_file_remove(work->dir_fd, name, ret_why);
 }
 
 static int write_settings(Work *work)
 {
-	const ClientRecord *record = work->record;
-	char name[FILE_NAME_SIZE];
+	int r = write_conf(work, work->record, &work->why);
 
-	return kept_file_write(work->dir_fd, file_name(work, ".conf", name),
-			       record->is_enrolled ? record->conf : record->changes,
-			       record->is_enrolled ? record->conf_size : record->changes_size,
-			       &work->why);
+	/* As above. */
+	if (r < 0)
+		(void)write_conf(work, work->before, NULL);
+	return r;
 }
 
 /* First what keeps the administrator's client of this name from coming up again. */
@@ -337,7 +350,7 @@ int manager_set_client(Manager *manager, const char *name, const ClientSetting *
 {
 	ClientRecord *record = client_roster_find(&manager->roster, name);
 	_cleanup_free_ char *text = NULL;
-	Work work = {.dir_fd = -1, .name = name};
+	Work work = {.dir_fd = -1, .name = name, .before = record};
 	ClientRecord changed;
 	ClientSet *clients;
 	size_t size;

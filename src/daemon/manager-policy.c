@@ -97,13 +97,18 @@ static int keep(const Manager *manager, const PolicyProposal *proposal, const Tr
 		const char **ret_why)
 {
 	int dir_fd = state_directory_fd(manager->state), r = 0;
+	bool tries = trial->state != manager->trial.state;
 
 	if (proposal->writes)
 		r = policy_layers_write(manager->layers, proposal, dir_fd, ret_why);
-	if (r < 0 || trial->state == manager->trial.state)
-		return r;
-	r = trial_write(trial, dir_fd, ret_why);
-	if (r < 0 && proposal->writes)
+	if (r == 0 && tries)
+		r = trial_write(trial, dir_fd, ret_why);
+	if (r == 0)
+		return 0;
+	/* Also what is in place, and may not stay there. */
+	if (tries)
+		(void)trial_write(&manager->trial, dir_fd, NULL);
+	if (proposal->writes)
 		(void)policy_layers_write(manager->layers, NULL, dir_fd, NULL);
 	return r;
 }

@@ -92,6 +92,7 @@ int manager_trial(Manager *manager, uint64_t duration_ns, const char *caller,
 				  why);
 	}
 	if (r < 0) {
+		(void)trial_write(&manager->trial, state_directory_fd(manager->state), NULL);
 		(void)enforcer_set_policy(manager->enforcer, manager->config);
 		return r;
 	}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/kept-grants.h"
+#include "unsure-disk.h"
 #include "util/file.h"
 #include "util/parse.h"
 
@@ -250,6 +251,25 @@ static void test_disk_takes_nothing(void **data)
 	assert_int_equal(umount2(fixture->directory, MNT_DETACH), 0);
 }
 
+/* What failed at the very end is not there at the next start either. */
+static void test_disk_is_unsure(void **data)
+{
+	const Fixture *fixture = *data;
+	_cleanup_kept_grants_ KeptGrants *kept = load(fixture, 0), *again = NULL;
+	const KeptGrant grant = {.source = prefix("192.0.2.2"), .deadline_real_usec = UINT64_MAX};
+	Prefix first = prefix("192.0.2.1");
+
+	put(kept, "192.0.2.1", NULL, UINT64_MAX);
+	disk_is_unsure = true;
+	assert_int_equal(kept_grants_put(kept, &grant), -EROFS);
+	assert_int_equal(kept_grants_remove(kept, &first, NULL), -EROFS);
+	disk_is_unsure = false;
+	assert_int_equal(kept_grants_count(kept), 1);
+	again = load(fixture, 0);
+	assert_int_equal(kept_grants_count(again), 1);
+	assert_non_null(kept_grants_find(again, &first, NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_leaves_out_what_is_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_disk_takes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_disk_is_unsure, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

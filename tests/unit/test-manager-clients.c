@@ -15,6 +15,7 @@
 #include "daemon/manager-requests.h"
 #include "keys/pem.h"
 #include "manager-world.h"
+#include "unsure-disk.h"
 #include "util/file.h"
 
 #define CAROL 0xc0
@@ -368,6 +369,34 @@ static void test_disk_takes_nothing(void **data)
 	assert_int_equal(umount2(directory, MNT_DETACH), 0);
 }
 
+/* What failed at the very end is not there at the next start either. */
+static void test_disk_is_unsure(void **data)
+{
+	World *world = *data;
+
+	assert_int_equal(enroll(world, "carol", CAROL, "Ports", "22/tcp"), 0);
+	disk_is_unsure = true;
+	assert_int_equal(enroll(world, "bob", BOB, "Ports", "22/tcp"), -EROFS);
+	assert_int_equal(set(world, "alice", "Ports", "8000/tcp"), -EROFS);
+	assert_int_equal(set(world, "carol", "Ports", "8000/tcp"), -EROFS);
+	disk_is_unsure = false;
+	assert_false(has_file(world, "clients/bob.pem"));
+	assert_false(has_file(world, "clients/bob.conf"));
+	assert_false(has_file(world, "clients/alice.conf"));
+	load(world, false);
+	assert_null(client(world, "bob"));
+	assert_ports(world, "alice", "22/tcp 8000/tcp");
+	assert_ports(world, "carol", "22/tcp");
+
+	/* Changes of an administrator's client, too. */
+	assert_int_equal(set(world, "alice", "Ports", "22/tcp"), 0);
+	disk_is_unsure = true;
+	assert_int_equal(set(world, "alice", "Ports", "8000/tcp"), -EROFS);
+	disk_is_unsure = false;
+	load(world, false);
+	assert_ports(world, "alice", "22/tcp");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kernel_refuses, set_up_world, tear_down_world),
 		cmocka_unit_test_setup_teardown(test_disk_takes_nothing, set_up_world,
 						tear_down_world),
+		cmocka_unit_test_setup_teardown(test_disk_is_unsure, set_up_world, tear_down_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

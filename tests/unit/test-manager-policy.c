@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 
 #include "policy-world.h"
+#include "unsure-disk.h"
 #include "util/file.h"
 
 static int allow(World *world, const char *text, bool permanent)
@@ -142,6 +143,30 @@ static void test_disk_takes_nothing(void **data)
 	assert_int_equal(umount2(directory, MNT_DETACH), 0);
 }
 
+/* What failed at the very end is not there at the next start either. */
+static void test_disk_is_unsure(void **data)
+{
+	World *world = *data;
+	_cleanup_free_ char *before = NULL, *after = NULL;
+	int dir_fd = state_directory_fd(world->fixture->state);
+	size_t size;
+
+	disk_is_unsure = true;
+	assert_int_equal(allow(world, "192.0.2.8", true), -EROFS);
+	disk_is_unsure = false;
+	assert_false(has_file(world, "policy.conf"));
+	assert_int_equal(allow(world, "192.0.2.8", true), 0);
+	assert_int_equal(file_read(dir_fd, "policy.conf", FILE_SIZE_MAX, &before, &size), 0);
+	disk_is_unsure = true;
+	assert_int_equal(allow(world, "192.0.2.9", true), -EROFS);
+	assert_int_equal(disallow(world, "192.0.2.8", true), -EROFS);
+	disk_is_unsure = false;
+	assert_int_equal(file_read(dir_fd, "policy.conf", FILE_SIZE_MAX, &after, &size), 0);
+	assert_string_equal(before, after);
+	assert_true(allows_for_good(world, "192.0.2.8"));
+	assert_false(allows(world, "192.0.2.9"));
+}
+
 static void test_keeps_the_last_good(void **data)
 {
 	World *world = *data;
@@ -180,6 +205,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kernel_refuses, set_up_world, tear_down_world),
 		cmocka_unit_test_setup_teardown(test_disk_takes_nothing, set_up_world,
 						tear_down_world),
+		cmocka_unit_test_setup_teardown(test_disk_is_unsure, set_up_world, tear_down_world),
 		cmocka_unit_test_setup_teardown(test_keeps_the_last_good, set_up_world,
 						tear_down_world),
 		cmocka_unit_test_setup_teardown(test_reload_forgets, set_up_world, tear_down_world),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy-world.h"
+#include "unsure-disk.h"
 
 #define MINUTE_NS (60 * NSEC_PER_SEC)
 
@@ -313,6 +314,30 @@ static void test_disk_takes_nothing(void **data)
 	close(saved);
 }
 
+/* What failed at the very end is not there at the next start either. */
+static void test_disk_is_unsure(void **data)
+{
+	World *world = *data;
+	_cleanup_free_ char *before = NULL, *after = NULL;
+	int dir_fd = state_directory_fd(world->fixture->state);
+	size_t size;
+
+	disk_is_unsure = true;
+	assert_int_equal(start(world, MINUTE_NS), -EROFS);
+	disk_is_unsure = false;
+	assert_false(has_file(world, "trial.conf"));
+	assert_int_equal(start(world, MINUTE_NS), 0);
+	assert_int_equal(file_read(dir_fd, "trial.conf", FILE_SIZE_MAX, &before, &size), 0);
+	disk_is_unsure = true;
+	assert_int_equal(start(world, 2 * MINUTE_NS), -EROFS);
+	assert_int_equal(confirm(world), -EROFS);
+	disk_is_unsure = false;
+	assert_int_equal(file_read(dir_fd, "trial.conf", FILE_SIZE_MAX, &after, &size), 0);
+	assert_string_equal(before, after);
+	assert_false(has_file(world, "policy.conf"));
+	assert_policy(world, false, UPTIME_NS + MINUTE_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +355,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, set_up_noting, tear_down_world),
 		cmocka_unit_test_setup_teardown(test_damaged, set_up_noting, tear_down_world),
 		cmocka_unit_test_setup_teardown(test_disk_takes_nothing, set_up_noting,
+						tear_down_world),
+		cmocka_unit_test_setup_teardown(test_disk_is_unsure, set_up_noting,
 						tear_down_world),
 	};
 
