@@ -21,6 +21,8 @@
 #define RETRY_MIN_USEC (250 * 1000ULL)
 #define RETRY_MAX_USEC (8 * USEC_PER_SEC)
 
+#define SYSTEM_BUS "unix:path=/run/dbus/system_bus_socket"
+
 #define DBUS_NAME  "org.freedesktop.DBus"
 #define DBUS_PATH  "/org/freedesktop/DBus"
 #define DBUS_LOCAL "org.freedesktop.DBus.Local"
@@ -128,16 +130,29 @@ static void on_caller_gone(Caller *caller, void *userdata)
 	filter_caller_gone(bus->filter, caller);
 }
 
+/*
+ * As sd_bus_open_system(3), but that nobody hands us descriptors, which would stay open while
+ * polkit thinks about the calls that bring them: the bus refuses such calls.
+ */
 static int connect_bus(Bus *bus)
 {
+	const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS") ?: SYSTEM_BUS;
 	sd_bus **connection = &bus->context.bus;
 	int r;
 
-	r = sd_bus_open_system_with_description(connection, "spale");
-	if (r < 0)
-		return r;
-	/* Nobody hands us descriptors. */
-	r = sd_bus_attach_event(*connection, bus->context.event, SD_EVENT_PRIORITY_IDLE);
+	r = sd_bus_new(connection);
+	if (r >= 0)
+		r = sd_bus_set_description(*connection, "spale");
+	if (r >= 0)
+		r = sd_bus_set_address(*connection, address);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(*connection, true);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(*connection, false);
+	if (r >= 0)
+		r = sd_bus_start(*connection);
+	if (r >= 0)
+		r = sd_bus_attach_event(*connection, bus->context.event, SD_EVENT_PRIORITY_IDLE);
 	return r < 0 ? r : 0;
 }
 

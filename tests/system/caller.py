@@ -4,7 +4,8 @@
 A process of its own on the system bus, as the user who started it: does what it is told on stdin and
 says on stdout what came of it, a line of JSON each. Values are GVariant text. bus.py drives it.
 
-  {"id", "do": "call", "to", "path", "interface", "member", "body", "interactive", "timeout"}
+  {"id", "do": "call", "to", "path", "interface", "member", "body", "interactive", "timeout",
+   "descriptors"}                     the last: how many it hands over
   {"id", "do": "match", "rule"}       what matches comes as {"signal": {...}}
   {"id", "do": "agent"}               becomes polkit's agent for this process: {"asked": {...}}
   {"id", "do": "dismiss", "cookie"}   the person closes the dialog
@@ -59,12 +60,18 @@ class Caller:
                         "body": body.print_(True) if body else "()"})
         return message
 
-    def call(self, order, to, path, interface, member, body=None, interactive=False, timeout=60):
+    def call(self, order, to, path, interface, member, body=None, interactive=False, timeout=60,
+             descriptors=0):
         message = Gio.DBusMessage.new_method_call(to, path, interface, member)
         if body is not None:
             message.set_body(GLib.Variant.parse(None, body, None, None))
         if interactive:
             message.set_flags(Gio.DBusMessageFlags.ALLOW_INTERACTIVE_AUTHORIZATION)
+        if descriptors:
+            handed = Gio.UnixFDList.new()
+            for _ in range(descriptors):
+                handed.append(sys.stdin.fileno())
+            message.set_unix_fd_list(handed)
         self.connection.send_message_with_reply(
             message, Gio.DBusSendMessageFlags.NONE, int(timeout * 1000), None, self._answered, order)
 

@@ -285,6 +285,18 @@ def test_bus_policy_that_comes_late(outside):
     assert bus.wait_for_name(timeout=90)
 
 
+def test_nobody_hands_it_descriptors(all_):
+    """They would stay open while polkit thinks, until it can open nothing any more."""
+    stranger, pid = Caller("nobodys"), main_pid()
+    before = len(os.listdir(f"/proc/{pid}/fd"))
+    calls = [stranger.begin(MANAGER, "org.spale1.Manager", "RevokeAll", descriptors=16) for _ in range(120)]
+    most = max(len(os.listdir(f"/proc/{pid}/fd")) for _ in range(50))
+    assert {stranger.answer(call).error for call in calls} == {"org.freedesktop.DBus.Error.NotSupported"}
+    assert most <= before + 1  # one that it opens itself
+    assert stranger.manager("RevokeAll").error == bus.ASK
+    stranger.close()
+
+
 def test_descriptors_and_memory_do_not_grow(all_):
     """After many callers, subscribers and grants that came and went."""
     def round_trip():
