@@ -149,6 +149,42 @@ static void test_very_many(void **data)
 	assert_int_equal(fixture->fake->session_count, 1);
 }
 
+/* Who loses some ports in a while can lose the rest before that. */
+static void test_overtakes_a_narrowing(void **data)
+{
+	Fixture *fixture = *data;
+	char source[32];
+	size_t count;
+	uint64_t next;
+
+	for (int i = 0; i < 3000; i++) {
+		snprintf(source, sizeof(source), "192.0.%d.%d", 3 + i / 250, 1 + i % 250);
+		assert_int_equal(add_source(fixture, source, "22/tcp 8000/tcp"), 0);
+	}
+	knock_as(fixture, ALICE, 7);
+	knock_as(fixture, BOB, 8);
+	assert_int_equal(revoke_source(fixture, "192.0.0.0/16", "8000/tcp", &count), 0);
+	assert_int_equal(count, 3002);
+	assert_int_equal(manager_revoke_client(fixture->manager, "alice", CALLER, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(revoke_source(fixture, "192.0.14.0/24", "22/tcp", &count), 0);
+	assert_int_equal(count, 250);
+	/* Made anew behind all that. */
+	assert_int_equal(add_source(fixture, "192.0.14.1", "22/tcp 8000/tcp"), 0);
+	do
+		assert_int_equal(manager_expire(fixture->manager, &next), 0);
+	while (next <= fixture->now.mono_ns);
+	/* 2,750 have 22, bob has what is left to him, and one has both. */
+	assert_int_equal(grant_table_count(manager_grants(fixture->manager)), 2750 + 1 + 1);
+
+	assert_int_equal(revoke_source(fixture, "192.0.0.0/16", "8001/tcp", &count), 0);
+	assert_int_equal(manager_revoke_all(fixture->manager, CALLER, &count, NULL), 0);
+	do
+		assert_int_equal(manager_expire(fixture->manager, &next), 0);
+	while (next <= fixture->now.mono_ns);
+	assert_state(fixture, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -157,6 +193,7 @@ int main(void)
 		TEST(test_narrows),
 		TEST(test_cuts),
 		TEST(test_very_many),
+		TEST(test_overtakes_a_narrowing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
