@@ -331,27 +331,24 @@ int kept_grants_remove(KeptGrants *kept, const Prefix *source, const char *inter
 int kept_grants_edit(KeptGrants *kept, int (*edit)(KeptGrant *grant, void *userdata),
 		     void *userdata)
 {
-	_cleanup_list_ List list = {0};
+	_cleanup_list_ List list = {
+		.items = calloc(kept->list.count + 1, sizeof(*list.items)),
+	};
 	bool changed = false;
-	int r;
+	int r = list.items ? 0 : -ENOMEM;
 
-	r = copy_without(kept, NULL, NULL, 0, &list);
-	for (size_t i = 0; r >= 0 && i < list.count;) {
-		KeptGrant *grant = &list.items[i];
+	for (size_t i = 0; r >= 0 && i < kept->list.count; i++) {
+		const KeptGrant *before = &kept->list.items[i];
+		KeptGrant *grant = &list.items[list.count];
 
-		r = edit(grant, userdata);
-		if (r <= 0) {
-			const KeptGrant *before =
-				kept_grants_find(kept, &grant->source, grant->interface);
-
-			changed = changed || !before ||
-				  !port_list_equal(&before->ports, &grant->ports);
-			i++;
-			continue;
+		r = append(&list, before);
+		if (r == 0)
+			r = edit(grant, userdata);
+		changed = changed || r > 0 || !port_list_equal(&before->ports, &grant->ports);
+		if (r > 0) {
+			port_list_done(&grant->ports);
+			list.count--;
 		}
-		changed = true;
-		port_list_done(&grant->ports);
-		*grant = list.items[--list.count];
 	}
 	if (r < 0 || !changed)
 		return r < 0 ? r : 0;

@@ -48,7 +48,7 @@ static int compare(KeptGrant *grant, void *userdata)
 	/* An interface that is away may come back, and nobody can have revoked its grant. */
 	if (grant->interface[0] && !if_nametoindex(grant->interface))
 		return 0;
-	if (!there)
+	if (!there || there->is_condemned)
 		return 1;
 	if (there->has_asked)
 		r = port_list_copy(&there->asked, &asked);

@@ -45,7 +45,7 @@ int manager_extend_grant(Manager *manager, uint64_t id, uint64_t lifetime_ns, co
  * Grants that are revoked end with the conversations that nobody has a right to then, and what the
  * client has sent up to now opens nothing any more. Of very many some go in the seconds after the
  * call, by manager_expire(). A permanent one that cannot be taken from the state directory ends all
- * the same: that is tried until it can be done.
+ * the same, and -EROFS says so: that is tried until it can be done.
  */
 int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char **ret_error);
 

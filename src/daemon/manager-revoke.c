@@ -29,6 +29,7 @@ struct Revocation {
 	uint64_t number;
 	Target *targets;
 	size_t count, done;
+	bool permanent; /* one of them at least */
 	PortList ports; /* that they lose; empty: all */
 	const char *reason;
 	char *caller;
@@ -121,6 +122,7 @@ static void add_target(Manager *manager, Revocation *revocation, const Meaning *
 	if (!means(meaning, grant))
 		return;
 	revocation->targets[revocation->count++] = (Target){grant->id, grant->renewals};
+	revocation->permanent |= grant->origin == GRANT_ORIGIN_ALWAYS;
 	/* Knocks that were held back on their way must not undo it. */
 	if (meaning->bars && grant->origin == GRANT_ORIGIN_KNOCK)
 		manager_bar(manager, &revocation->barred, &grant->key);
@@ -212,22 +214,43 @@ static bool run(Manager *manager, Revocation *revocation)
 	return true;
 }
 
-/* Takes over REVOCATION, and does of it what can be done at once. Returns how many grants it ends.
- */
-static size_t begin(Manager *manager, Revocation *revocation)
+/* What cannot be done at once comes behind what others have asked for. */
+static void enqueue(Manager *manager, Revocation *revocation)
 {
-	_cleanup_revocation_ Revocation *mine = revocation;
 	Revocation **last = &manager->revocations;
-	size_t count = mine->count;
 
-	if (count == 0 || run(manager, mine))
-		return count;
-	mine->number = ++manager->ordered;
+	revocation->number = ++manager->ordered;
 	while (*last)
 		last = &(*last)->next;
-	*last = TAKE_PTR(mine);
+	*last = revocation;
 	manager->look_mono_ns = 0;
-	return count;
+}
+
+/*
+ * Takes over REVOCATION, and does of it what can be done at once. *RET_COUNT (may be NULL) is how
+ * many grants it ends. -EROFS: all of it is done, but what was permanent is still on disk.
+ */
+static int begin(Manager *manager, Revocation *revocation, size_t *ret_count, char **ret_error)
+{
+	_cleanup_revocation_ Revocation *mine = revocation;
+	bool permanent = mine->permanent;
+
+	if (ret_count)
+		*ret_count = mine->count;
+	if (permanent)
+		manager->keep_mono_ns = 0; /* not as late as it was to be tried again */
+	if (mine->count > 0 && !run(manager, mine)) {
+		enqueue(manager, TAKE_PTR(mine));
+		/* What is condemned is kept no more. */
+		manager->kept_is_stale |= permanent;
+		manager_settle_kept(manager, manager_mono_ns(manager));
+	}
+	if (permanent && (!manager->kept || manager->kept_is_stale))
+		return error_set(ret_error, -EROFS,
+				 "it is revoked, but what was permanent comes back at a restart, "
+				 "unless the state directory takes that before: make room there, "
+				 "or make it writable");
+	return 0;
 }
 
 bool manager_run_revocations(Manager *manager)
@@ -275,11 +298,13 @@ size_t manager_end_temporary(Manager *manager, const char *reason)
 {
 	const Meaning meaning = {.temporary = true};
 	Revocation *revocation = make(manager, &meaning, manager->announcer.caller);
+	size_t count;
 
 	if (!revocation)
 		return end_at_once(manager, &meaning, reason);
 	revocation->reason = reason;
-	return begin(manager, revocation);
+	(void)begin(manager, revocation, &count, NULL);
+	return count;
 }
 
 void manager_stop(Manager *manager)
@@ -311,8 +336,7 @@ int manager_revoke_grant(Manager *manager, uint64_t id, const char *caller, char
 	revocation->cuts = true;
 	revocation->has_source = true;
 	revocation->source = grant->source;
-	begin(manager, revocation);
-	return 0;
+	return begin(manager, revocation, NULL, ret_error);
 }
 
 int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList *ports,
@@ -328,8 +352,7 @@ int manager_revoke_grants(Manager *manager, const Prefix *source, const PortList
 		return error_set(ret_error, -ENOENT, "nothing of this is granted to %s",
 				 prefix_format(source, text));
 	revocation->cuts = true;
-	*ret_count = begin(manager, TAKE_PTR(revocation));
-	return 0;
+	return begin(manager, TAKE_PTR(revocation), ret_count, ret_error);
 }
 
 int manager_revoke_client(Manager *manager, const char *name, const char *caller, size_t *ret_count,
@@ -352,8 +375,7 @@ int manager_revoke_client(Manager *manager, const char *name, const char *caller
 	/* Conversations outlive their grants: without any grant they have to end here. */
 	if (revocation->count == 0)
 		sessions_cut_client(manager->sessions, &rules, &client->key);
-	*ret_count = begin(manager, revocation);
-	return 0;
+	return begin(manager, revocation, ret_count, ret_error);
 }
 
 int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, char **ret_error)
@@ -369,6 +391,5 @@ int manager_revoke_all(Manager *manager, const char *caller, size_t *ret_count, 
 	/* As above. */
 	if (!revocation->cuts)
 		sessions_cut(manager->sessions, &rules, NULL, NULL);
-	*ret_count = begin(manager, revocation);
-	return 0;
+	return begin(manager, revocation, ret_count, ret_error);
 }

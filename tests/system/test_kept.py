@@ -271,6 +271,8 @@ def test_full_disk(outside, alice, on_the_bus, tmp_path):
         systemctl("start", "spaled")
         machine.wait_for_the_bus()
         ctl("allow", "--permanent", "192.0.2.9")
+        other = outside.source("ipv4", 1)
+        ctl("grant", "--permanent", other)
         before = (machine.STATE / "policy.conf").read_text()
         for size in (32768, 16384, 8192, 4096, 2048, 1024, 512):
             for number in range(16):
@@ -279,6 +281,7 @@ def test_full_disk(outside, alice, on_the_bus, tmp_path):
                 except OSError:
                     break
         for argv in (("allow", "--permanent", outside.source("ipv4")),
+                     ("grant", "--permanent", outside.source("ipv4")),
                      ("log-only", "--permanent", "on"), ("trial", "60"),
                      ("client", "add", "carol", "--out", tmp_path / "carol.key"),
                      ("client", "disable", "alice")):
@@ -287,6 +290,11 @@ def test_full_disk(outside, alice, on_the_bus, tmp_path):
             assert "cannot be kept" in done.stderr, done.stderr
             assert outside.is_kept_from(services.TCP)
         assert (machine.STATE / "policy.conf").read_text() == before
+        # What is to be closed is closed all the same, and that it may come back is said.
+        assert outside.reaches(services.TCP, source=1)
+        done = ctl("revoke", other, check=False)
+        assert (done.returncode, "it is revoked, but" in done.stderr) == (1, True), done.stderr
+        assert outside.is_kept_from(services.TCP, source=1)
         outside.knock(alice)
         ctl("allow", outside.source("ipv4"))
         assert outside.reaches(services.TCP)
