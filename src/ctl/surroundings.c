@@ -172,14 +172,15 @@ static const char *next_word(char **rest)
 	return word ? word : "";
 }
 
-/* The interface in a line of /proc/net/route that is a default route. */
+/* The interface in a line of /proc/net/route that is a default route; one that refuses has none. */
 static bool read_ipv4_route(char *line, char name[static IF_NAMESIZE])
 {
 	const char *interface = next_word(&line), *destination = next_word(&line), *mask = "";
 
 	for (int i = 0; i < 6; i++)
 		mask = next_word(&line);
-	if (strcmp(destination, "00000000") != 0 || strcmp(mask, "00000000") != 0)
+	if (strcmp(destination, "00000000") != 0 || strcmp(mask, "00000000") != 0 ||
+	    strcmp(interface, "*") == 0)
 		return false;
 	snprintf(name, IF_NAMESIZE, "%s", interface);
 	return true;

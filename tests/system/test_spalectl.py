@@ -75,6 +75,20 @@ def test_setup_wants_root_and_an_answer():
     assert not CONFIGURATION.exists()
 
 
+def test_setup_passes_over_routes_that_refuse():
+    """A machine with IPv6 only, which knows that it has no IPv4."""
+    run("ip", "route", "add", "unreachable", "default", "metric", "4278198272")
+    run("ip", "route", "del", "default", "via", "10.77.0.2")
+    run("ip", "route", "add", "default", "via", "fd77::2")
+    try:
+        # The interface comes first.
+        assert fails(2, "a time in whole seconds", "setup", "--yes", "--no-grant", "--trial", "x")
+    finally:
+        run("ip", "route", "del", "default", "via", "fd77::2")
+        run("ip", "route", "add", "default", "via", "10.77.0.2")
+        run("ip", "route", "del", "unreachable", "default")
+
+
 def test_setup_in_a_dialogue(outside):
     # As sudo does: the variable is in the environment of the shell above only.
     command = "env -u SSH_CONNECTION spalectl setup; exit $?"
