@@ -33,6 +33,13 @@
 /* Rows that one ListGrants answers with at most. */
 #define SPALE_BUS_ROWS_MAX 1000
 
+/* Longest trial, in seconds: seven days. */
+#define SPALE_TRIAL_SECONDS_MAX 604800
+
+/* No grant is for a wider prefix. */
+#define SPALE_PREFIX4_MIN 16
+#define SPALE_PREFIX6_MIN 32
+
 /* "Never", where seconds or a time (microseconds of CLOCK_REALTIME) are told. */
 #define SPALE_BUS_INFINITY UINT64_MAX
 

@@ -96,8 +96,7 @@ static int read_durations(const Options *options, GrantOrder *order)
 	return 0;
 }
 
-/* "fe80::1%eth0" is the address and the interface; what options say is checked against it. */
-static int split_zone(const char *text, char **ret_address, const char **interface)
+int grant_split_zone(const char *text, char **ret_address, const char **interface)
 {
 	_cleanup_free_ char *address = strdup(text);
 	char *zone = address ? strchr(address, '%') : NULL;
@@ -135,7 +134,7 @@ ExitCode verb_grant(const Options *options)
 	};
 	ExitCode code;
 
-	if (split_zone(options->arguments[0], &address, &order.interface) < 0 ||
+	if (grant_split_zone(options->arguments[0], &address, &order.interface) < 0 ||
 	    options_prefix("address", address, &source) < 0 || read_ports(options, &ports) < 0 ||
 	    read_durations(options, &order) < 0)
 		return EXIT_CODE_USAGE;

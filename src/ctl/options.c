@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <spale/bus-names.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -293,6 +294,18 @@ int options_duration_or_none(const char *what, const char *text, uint64_t *ret_s
 	if (parse_duration(text, &ns) < 0 || ns > 0)
 		return options_duration(what, text, ret_seconds);
 	*ret_seconds = 0;
+	return 0;
+}
+
+int options_trial(const char *what, const char *text, uint64_t *ret_seconds)
+{
+	uint64_t seconds;
+
+	if (options_duration(what, text, &seconds) < 0)
+		return -EINVAL;
+	if (seconds > SPALE_TRIAL_SECONDS_MAX)
+		return refuse(what, text, "at most seven days");
+	*ret_seconds = seconds;
 	return 0;
 }
 

@@ -101,6 +101,8 @@ const char *options_name(OptionId id);
 int options_duration(const char *what, const char *text, uint64_t *ret_seconds);
 /* The same, but 0 is one too. */
 int options_duration_or_none(const char *what, const char *text, uint64_t *ret_seconds);
+/* How long a trial lasts. */
+int options_trial(const char *what, const char *text, uint64_t *ret_seconds);
 int options_timestamp(const char *what, const char *text, uint64_t *ret_real_usec);
 /* "22/tcp", "53,80 8000-8010/udp": adds to PORTS. */
 int options_ports(const char *what, const char *text, PortList *ports);

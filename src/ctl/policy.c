@@ -157,7 +157,7 @@ ExitCode verb_trial(const Options *options)
 	ExitCode code;
 	int r;
 
-	if (options_duration("the time", options->arguments[0], &seconds) < 0)
+	if (options_trial("the time", options->arguments[0], &seconds) < 0)
 		return EXIT_CODE_USAGE;
 	code = bus_open(options->ask, &bus);
 	if (code == EXIT_CODE_DONE)

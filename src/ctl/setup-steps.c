@@ -155,29 +155,10 @@ static void say_written(const SetupPlan *plan, const KeyOutputs *outputs)
 		say(plan, "Wrote %s (%s).\n", outputs->items[i].path, outputs->items[i].what);
 }
 
-ExitCode setup_write_keys(const SetupPlan *plan)
-{
-	_cleanup_key_outputs_ KeyOutputs server_files = {.count = 0}, client_files = {.count = 0};
-	PublicKey server;
-
-	if (make_directory(SPALE_CONFDIR) < 0 || make_directory(CLIENTS_DIRECTORY) < 0 ||
-	    provide_server(&server_files, &server) < 0 ||
-	    provide_client(plan, &server, &client_files) < 0 ||
-	    key_outputs_write(&server_files, false, report_sentence) < 0)
-		return EXIT_CODE_FAILED;
-	if (key_outputs_write(&client_files, plan->force, report_sentence) < 0) {
-		key_outputs_undo(&server_files, report_sentence);
-		return EXIT_CODE_FAILED;
-	}
-	say_written(plan, &server_files);
-	say_written(plan, &client_files);
-	return EXIT_CODE_DONE;
-}
-
-ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool settled)
+/* spale.conf, in log-only mode or not. */
+static ExitCode write_configuration(const SetupPlan *plan, bool log_only, bool replace)
 {
 	_cleanup_free_ char *text = NULL, *ports = port_list_format(&plan->ports);
-	bool replace = plan->force || settled;
 	int r;
 
 	if (!ports ||
@@ -206,8 +187,28 @@ ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool se
 		report_error("%s: %s", CONFIGURATION, strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
-	if (!settled)
-		say(plan, "Wrote %s.\n", CONFIGURATION);
+	return EXIT_CODE_DONE;
+}
+
+ExitCode setup_write_files(const SetupPlan *plan)
+{
+	_cleanup_key_outputs_ KeyOutputs server_files = {.count = 0}, client_files = {.count = 0};
+	PublicKey server;
+
+	if (make_directory(SPALE_CONFDIR) < 0 || make_directory(CLIENTS_DIRECTORY) < 0 ||
+	    provide_server(&server_files, &server) < 0 ||
+	    provide_client(plan, &server, &client_files) < 0 ||
+	    key_outputs_write(&server_files, false, report_sentence) < 0)
+		return EXIT_CODE_FAILED;
+	if (key_outputs_write(&client_files, plan->force, report_sentence) < 0 ||
+	    write_configuration(plan, true, plan->force) != EXIT_CODE_DONE) {
+		key_outputs_undo(&client_files, report_sentence);
+		key_outputs_undo(&server_files, report_sentence);
+		return EXIT_CODE_FAILED;
+	}
+	say_written(plan, &server_files);
+	say_written(plan, &client_files);
+	say(plan, "Wrote %s.\n", CONFIGURATION);
 	return EXIT_CODE_DONE;
 }
 
@@ -288,6 +289,34 @@ ExitCode setup_start_service(const SetupPlan *plan)
 	return EXIT_CODE_NOT_RUNNING;
 }
 
+ExitCode setup_check_interface(const SetupPlan *plan)
+{
+	_cleanup_record_ Record manager = {0}, interface = {0};
+	const Value *outdated;
+	_cleanup_bus_ sd_bus *bus = NULL;
+	ExitCode code;
+
+	code = bus_open(false, &bus);
+	if (code == EXIT_CODE_DONE)
+		code = objects_manager(bus, &manager);
+	if (code != EXIT_CODE_DONE)
+		return code;
+	outdated = record_get(&manager, "reload_failed");
+	if (outdated->kind == VALUE_BOOL && outdated->boolean) {
+		report_error("spaled cannot use the configuration that was written ('journalctl -u "
+			     "spaled' says why), and follows the one that it had before");
+		return EXIT_CODE_FAILED;
+	}
+	code = objects_interface(bus, plan->interface, &interface);
+	if (code == EXIT_CODE_DONE && strcmp(record_get_text(&interface, "state"), "attached") == 0)
+		return EXIT_CODE_DONE;
+	report_error(
+		"%s is not protected ('journalctl -u spaled' says why): so nothing is dropped, "
+		"it stays in log-only mode",
+		plan->interface);
+	return EXIT_CODE_FAILED;
+}
+
 /* The public key of the client's file, as spaled shows it. */
 static int read_client_pem(const SetupPlan *plan, char pem[static PEM_TEXT_MAX])
 {
@@ -338,7 +367,7 @@ ExitCode setup_add_grant(const SetupPlan *plan)
 		.ports = &every_port,
 		.idle = GRANT_SECONDS,
 		.lifetime = GRANT_SECONDS,
-		.interface = plan->zone,
+		.interface = *plan->zone ? plan->zone : NULL,
 		.permanent = true,
 	};
 	_cleanup_record_ Record record = {0};
@@ -361,13 +390,15 @@ ExitCode setup_add_grant(const SetupPlan *plan)
 /* Takes LogOnly=yes out of the configuration; puts it back where spaled does not follow. */
 static ExitCode enforce_for_good(sd_bus *bus, const SetupPlan *plan)
 {
-	ExitCode code = setup_write_configuration(plan, false, true);
+	ExitCode code = write_configuration(plan, false, true);
 
-	if (code != EXIT_CODE_DONE)
+	if (code != EXIT_CODE_DONE) {
+		report_error("so nothing is dropped: it stays in log-only mode");
 		return code;
+	}
 	code = bus_call(bus, SPALE_BUS_PATH, SPALE_BUS_MANAGER, "Reload", NULL, NULL);
 	if (code != EXIT_CODE_DONE) {
-		setup_write_configuration(plan, true, true);
+		write_configuration(plan, true, true);
 		return code;
 	}
 	say(plan, "It enforces now.\n");

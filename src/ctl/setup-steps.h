@@ -25,9 +25,9 @@ typedef struct SetupPlan {
 	PortList ports;
 	uint16_t knock_port;
 	char client[NAME_LENGTH_MAX + 1];
-	const char *key_file; /* where the client's goes; NULL: NAME.key */
-	char *address;	      /* that gets a grant; NULL: none */
-	const char *zone;     /* its interface, for a link-local one; NULL: none */
+	const char *key_file;	/* where the client's goes; NULL: NAME.key */
+	char *address;		/* that gets a grant; NULL: none */
+	char zone[IF_NAMESIZE]; /* its interface, for a link-local one; empty: none */
 	SetupMode mode;
 	uint64_t trial_seconds;
 	bool force, quiet;
@@ -45,11 +45,11 @@ const char *setup_find_configuration(void);
  */
 char *setup_find_drop_in(void);
 
-/* The server's key, unless there is one, and the client's: all files or none. */
-ExitCode setup_write_keys(const SetupPlan *plan);
-
-/* spale.conf, in log-only mode or not. Replaces what is there with PLAN's force, or SETTLED. */
-ExitCode setup_write_configuration(const SetupPlan *plan, bool log_only, bool settled);
+/*
+ * The server's key, unless there is one, the client's, and spale.conf, in log-only mode: all files
+ * or none.
+ */
+ExitCode setup_write_files(const SetupPlan *plan);
 
 /*
  * With PLAN's force: forgets what was changed for good over D-Bus and would count more than the new
@@ -59,6 +59,9 @@ ExitCode setup_forget_changes(const SetupPlan *plan);
 
 /* Enables and starts the service, and waits until it answers on the bus. */
 ExitCode setup_start_service(const SetupPlan *plan);
+
+/* Whether spaled follows the configuration that was written, and is at its interface. */
+ExitCode setup_check_interface(const SetupPlan *plan);
 
 /* Whether spaled takes the client's knocks by the key that was written. */
 ExitCode setup_check_client(const SetupPlan *plan);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <spale/bus-names.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,23 +8,31 @@
 #include "ctl/bus.h"
 #include "ctl/client.h"
 #include "ctl/dialogue.h"
+#include "ctl/grant.h"
 #include "ctl/report.h"
 #include "ctl/setup-steps.h"
 #include "ctl/surroundings.h"
 #include "ctl/text.h"
 #include "ctl/verbs.h"
+#include "util/address.h"
 #include "util/parse.h"
 
 /* How long the dialogue proposes to try. */
 #define TRIAL_PROPOSAL "10min"
 
+static int check_interface(const char *name)
+{
+	if (strlen(name) < IF_NAMESIZE && if_nametoindex(name) != 0)
+		return 0;
+	report_error("there is no interface '%s': 'ip link' shows them", name);
+	return -EINVAL;
+}
+
 /* Each of these reads one answer, or the value of an option, into the plan: 0, or -EINVAL said. */
 static int set_interface(SetupPlan *plan, const char *text)
 {
-	if (strlen(text) >= IF_NAMESIZE || if_nametoindex(text) == 0) {
-		report_error("there is no interface '%s': 'ip link' shows them", text);
+	if (check_interface(text) < 0)
 		return -EINVAL;
-	}
 	snprintf(plan->interface, sizeof(plan->interface), "%s", text);
 	return 0;
 }
@@ -59,12 +68,43 @@ static int set_client(SetupPlan *plan, const char *text)
 	return 0;
 }
 
-/* An empty one is none. */
+/* What spaled would refuse when everything else was done. */
+static int check_source(const Prefix *source, const char *zone)
+{
+	bool is_ipv4 = address_is_ipv4(&source->address);
+	int length = source->length - (is_ipv4 ? ADDRESS_IPV4_BITS : 0);
+	char text[ADDRESS_TEXT_MAX];
+
+	prefix_format(source, text);
+	if (!address_can_send(&source->address))
+		report_error("nobody comes from %s", text);
+	else if (length < (is_ipv4 ? SPALE_PREFIX4_MIN : SPALE_PREFIX6_MIN))
+		report_error("%s is too wide: no grant is wider than /%d", text,
+			     is_ipv4 ? SPALE_PREFIX4_MIN : SPALE_PREFIX6_MIN);
+	else if (zone && !address_is_link_local(&source->address))
+		report_error("only a link-local address has an interface, and %s is none", text);
+	else
+		return zone ? check_interface(zone) : 0;
+	return -EINVAL;
+}
+
+/* An empty one is none. A link-local one is at the interface that is closed, or at its own. */
 static int set_address(SetupPlan *plan, const char *text)
 {
+	_cleanup_free_ char *address = NULL, *source = NULL;
+	const char *zone = NULL;
+	Prefix prefix;
+
+	if (*text && (grant_split_zone(text, &address, &zone) < 0 ||
+		      options_prefix("address", address, &source) < 0 ||
+		      prefix_parse(source, &prefix) < 0 || check_source(&prefix, zone) < 0))
+		return -EINVAL;
+	if (source && !zone && address_is_link_local(&prefix.address))
+		zone = plan->interface;
 	free(plan->address);
-	plan->address = NULL;
-	return *text ? options_prefix("address", text, &plan->address) : 0;
+	plan->address = TAKE_PTR(source);
+	snprintf(plan->zone, sizeof(plan->zone), "%s", zone ? zone : "");
+	return 0;
 }
 
 /* What there is to know: an option, a question, and what to propose. */
@@ -92,8 +132,8 @@ static void propose(Item items[static ITEM_COUNT], const Origin *origin)
 			 "%u", port);
 	surroundings_find_name(client);
 	snprintf(items[ITEM_CLIENT].proposal, sizeof(client), "%s", client);
-	snprintf(items[ITEM_ADDRESS].proposal, sizeof(items[ITEM_ADDRESS].proposal), "%s",
-		 origin->client);
+	snprintf(items[ITEM_ADDRESS].proposal, sizeof(items[ITEM_ADDRESS].proposal), "%s%s%s",
+		 origin->client, *origin->zone ? "%" : "", origin->zone);
 }
 
 /* Asks until the answer can be used. */
@@ -162,14 +202,14 @@ static int choose_mode(const Options *options, bool ask, SetupPlan *plan)
 				strcasecmp(answer, "yes") == 0 ? SETUP_ENFORCE : SETUP_LOG_ONLY;
 			return 0;
 		}
-		if (options_duration("the time", answer, &plan->trial_seconds) == 0) {
+		if (options_trial("the time", answer, &plan->trial_seconds) == 0) {
 			plan->mode = SETUP_TRIAL;
 			return 0;
 		}
 	}
 	if (trial) {
 		plan->mode = SETUP_TRIAL;
-		return options_duration("--trial", trial, &plan->trial_seconds);
+		return options_trial("--trial", trial, &plan->trial_seconds);
 	}
 	return 0;
 }
@@ -200,14 +240,14 @@ static int confirm_plan(const SetupPlan *plan)
 
 static ExitCode carry_out(const SetupPlan *plan)
 {
-	ExitCode code = setup_write_keys(plan);
+	ExitCode code = setup_write_files(plan);
 
-	if (code == EXIT_CODE_DONE)
-		code = setup_write_configuration(plan, true, false);
 	if (code == EXIT_CODE_DONE)
 		code = setup_forget_changes(plan);
 	if (code == EXIT_CODE_DONE)
 		code = setup_start_service(plan);
+	if (code == EXIT_CODE_DONE)
+		code = setup_check_interface(plan);
 	if (code == EXIT_CODE_DONE)
 		code = setup_check_client(plan);
 	if (code == EXIT_CODE_DONE)
@@ -355,9 +395,6 @@ ExitCode verb_setup(const Options *options)
 		report_error("nothing was done");
 	if (r < 0)
 		return r == -ECANCELED ? EXIT_CODE_FAILED : EXIT_CODE_USAGE;
-	/* The zone belongs to the address that was found, and to no other one. */
-	if (plan.address && *origin.zone && strcmp(plan.address, origin.client) == 0)
-		plan.zone = origin.zone;
 	if (ask && confirm_plan(&plan) < 0)
 		return EXIT_CODE_FAILED;
 	code = carry_out(&plan);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
+#include <spale/bus-names.h>
 #include <string.h>
 
 #include "daemon/heritage.h"
@@ -12,24 +13,10 @@
 #include "util/parse.h"
 
 /* No grant is wider: of the 128 bits that both families have. */
-#define LENGTH_MIN4 (ADDRESS_IPV4_BITS + 16)
-#define LENGTH_MIN6 32
+#define LENGTH_MIN4 (ADDRESS_IPV4_BITS + SPALE_PREFIX4_MIN)
+#define LENGTH_MIN6 SPALE_PREFIX6_MIN
 
 /* ---- what is asked for --------------------------------------------------------------------- */
-
-static bool is_multicast(const Address *address)
-{
-	return address_is_ipv4(address) ? (address->bytes[12] & 0xf0) == 0xe0
-					: address->bytes[0] == 0xff;
-}
-
-static bool is_unspecified(const Address *address)
-{
-	static const uint8_t zeros[16] = {0};
-	size_t size = address_is_ipv4(address) ? 4 : 16;
-
-	return memcmp(address->bytes + 16 - size, zeros, size) == 0;
-}
 
 static int check_source(const Prefix *source, char **ret_error)
 {
@@ -44,7 +31,7 @@ static int check_source(const Prefix *source, char **ret_error)
 				 "%s is too wide: no grant is wider than /%d",
 				 prefix_format(source, text),
 				 is_ipv4 ? LENGTH_MIN4 - ADDRESS_IPV4_BITS : LENGTH_MIN6);
-	if (is_multicast(&source->address) || is_unspecified(&source->address))
+	if (!address_can_send(&source->address))
 		return error_set(ret_error, -EADDRNOTAVAIL, "nobody sends from %s",
 				 prefix_format(source, text));
 	return 0;

@@ -10,12 +10,14 @@
 
 #include <stdint.h>
 
+#include <spale/bus-names.h>
+
 #include "policy/config.h"
 #include "policy/diagnostics.h"
 #include "util/parse.h"
 
 /* Longest and shortest trial. */
-#define TRIAL_MAX_NS (7 * 24 * 3600 * NSEC_PER_SEC)
+#define TRIAL_MAX_NS (SPALE_TRIAL_SECONDS_MAX * NSEC_PER_SEC)
 #define TRIAL_MIN_NS NSEC_PER_SEC
 
 typedef enum TrialState {

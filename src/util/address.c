@@ -95,6 +95,16 @@ bool address_is_link_local(const Address *address)
 	return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
 }
 
+bool address_can_send(const Address *address)
+{
+	static const uint8_t zeros[16] = {0};
+	size_t size = address_is_ipv4(address) ? 4 : 16;
+	const uint8_t *bytes = address->bytes + 16 - size;
+	bool is_multicast = size == 4 ? (bytes[0] & 0xf0) == 0xe0 : bytes[0] == 0xff;
+
+	return !is_multicast && memcmp(bytes, zeros, size) != 0;
+}
+
 bool address_equal(const Address *a, const Address *b)
 {
 	return address_compare(a, b) == 0;

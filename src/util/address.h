@@ -50,6 +50,9 @@ bool address_is_ipv4(const Address *address);
 /* fe80::/10 or 169.254.0.0/16: says something only together with an interface. */
 bool address_is_link_local(const Address *address);
 
+/* Whether it can be where a packet comes from: neither multicast nor the unspecified address. */
+bool address_can_send(const Address *address);
+
 bool address_equal(const Address *a, const Address *b);
 int address_compare(const Address *a, const Address *b);
 

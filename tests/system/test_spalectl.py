@@ -75,6 +75,36 @@ def test_setup_wants_root_and_an_answer():
     assert not CONFIGURATION.exists()
 
 
+def nothing_is_made(directory=HOME):
+    return not any(path.is_file() for path in [*machine.CONF.rglob("*"), *directory.glob("*.key")])
+
+
+def test_setup_refuses_before_it_makes_anything():
+    for options, said in (
+            (("--trial", "-1"), "at most seven days"),
+            (("--trial", "8d"), "at most seven days"),
+            (("--address", "224.0.0.1"), "nobody comes from 224.0.0.1"),
+            (("--address", "::/0"), "nobody comes from ::/0"),
+            (("--address", "10.77.0.2/8"), "too wide"),
+            (("--address", "10.77.0.2%eth0"), "only a link-local address"),
+            (("--address", "fe80::2%nowhere0"), "no interface 'nowhere0'")):
+        assert fails(2, said, "setup", "--yes", *options)
+        assert nothing_is_made()
+
+
+def test_setup_on_a_full_disk(tmp_path):
+    """Whichever of the files has no room any more."""
+    for files in range(4):
+        # The directory and that of the clients take room, too.
+        run("mount", "-t", "tmpfs", "-o", f"mode=755,nr_inodes={files + 2}", "tmpfs", machine.CONF)
+        try:
+            assert fails(1, "No space left", "setup", "--yes", "--no-grant", cwd=tmp_path)
+            assert nothing_is_made(tmp_path)
+        finally:
+            run("umount", machine.CONF)
+    assert active() == "inactive"
+
+
 def test_setup_passes_over_routes_that_refuse():
     """A machine with IPv6 only, which knows that it has no IPv4."""
     run("ip", "route", "add", "unreachable", "default", "metric", "4278198272")
@@ -104,8 +134,12 @@ def test_setup_in_a_dialogue(outside):
         assert terminal.shows(r"Name of the first client \[admin\]")
         terminal.type("alice")
         assert terminal.shows(r"Address that you come from .*\[10\.77\.0\.2\]")
+        terminal.type("224.0.0.1")
+        assert terminal.shows("nobody comes from 224.0.0.1")
         terminal.press("Enter")
         assert terminal.shows(r"Enforce for a trial .*\[10min\]")
+        terminal.type("infinity")
+        assert terminal.shows("at most seven days")
         terminal.type("yes")
         assert terminal.shows(r"Shall it be done\? \[Y/n\]")
         assert not CONFIGURATION.exists()
@@ -400,17 +434,37 @@ def test_monitor_goes_on_after_events_are_lost(tmp_path):
         each.close_sync()
 
 
+AGAIN = ("setup", "--yes", "--force", "--client", "alice", "--knock-port", services.KNOCK,
+         "--port", f"{services.TCP}/tcp")
+
+
 def test_setup_anew_forgets_what_was_changed(outside):
     """Nothing of before closes a port too early, or keeps the new client out."""
     spalectl("log-only", "off", "--permanent")
     spalectl("protect", "9/tcp", "--permanent")
     spalectl("client", "remove", "alice")
-    again = ("setup", "--yes", "--force", "--client", "alice", "--knock-port", services.KNOCK,
-             "--port", f"{services.TCP}/tcp")
-    spalectl(*again, "--log-only")
+    spalectl(*AGAIN, "--log-only")
     assert as_json("status")["state"] == "log-only"
     assert [row["first"] for row in as_json("list", "ports")] == [services.TCP]
     public = (machine.CONF / "clients" / "alice.pem").read_text()
     assert as_json("client", "show", "alice")["public_key"] == public
-    spalectl(*again, "--no-grant")
+    spalectl(*AGAIN, "--no-grant")
     assert outside.is_kept_from(services.TCP)
+
+
+def test_setup_from_a_link_local_address():
+    """It is one of the link that is closed; where one comes from otherwise says itself which."""
+    for given in ("fe80::2", "[fe80::2]%eth0"):
+        spalectl(*AGAIN, "--address", given)
+        assert [row["source"] for row in as_json("list", "grants")] == ["fe80::2%eth0"]
+
+
+def test_setup_enforces_only_what_protects(outside):
+    """A name that the configuration takes for two."""
+    run("ip", "link", "add", "a,b", "type", "veth", "peer", "name", "peer0")
+    try:
+        assert fails(1, "a,b is not protected", *AGAIN, "--no-grant", "--json",
+                     "--interface", "a,b")
+        assert as_json("status")["state"] == "log-only"
+    finally:
+        run("ip", "link", "del", "a,b")

@@ -262,6 +262,25 @@ static void test_kinds(void **state)
 	}
 }
 
+static void test_senders(void **state)
+{
+	static const char *const can[] = {"0.0.0.1", "127.0.0.1", "223.255.255.255", "240.0.0.1",
+					  "::1",     "::e000:1",  "fe80::1",	     "feff::1"};
+	static const char *const cannot[] = {
+		"0.0.0.0", "224.0.0.0", "239.255.255.255",  "::",
+		"ff02::1", "ffff::1",	"::ffff:224.0.0.1", "::ffff:0.0.0.0"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(can); i++) {
+		Address sender = parsed(can[i]), other = parsed(cannot[i]);
+
+		if (!address_can_send(&sender))
+			fail_msg("%s", can[i]);
+		if (address_can_send(&other))
+			fail_msg("%s", cannot[i]);
+	}
+}
+
 static void test_compare(void **state)
 {
 	Address low = parsed("10.0.0.1"), high = parsed("10.0.1.0"), ipv6 = parsed("2001:db8::");
@@ -441,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_parse_very_long),
 		cmocka_unit_test(test_from_others),
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_mask),
 		cmocka_unit_test(test_prefix_parse_and_format),
