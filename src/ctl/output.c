@@ -30,12 +30,19 @@ static struct winsize terminal_size(void)
 	return size;
 }
 
+/* Whether standard output can do more than show one line below the other. */
+static bool is_capable(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
 static bool has_colour(void)
 {
-	const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	const char *no_colour = getenv("NO_COLOR");
 
-	return isatty(STDOUT_FILENO) && (!no_colour || !*no_colour) && terminal &&
-	       strcmp(terminal, "dumb") != 0;
+	return is_capable() && (!no_colour || !*no_colour);
 }
 
 TableStyle output_style(const Output *output)
@@ -67,7 +74,7 @@ static int show(const Output *output, const char *text)
 
 	for (const char *p = text; rows && (p = strchr(p, '\n')); p++)
 		lines++;
-	if (rows && lines >= rows && !output->no_pager && pager_show(text) == 0)
+	if (rows && lines >= rows && !output->no_pager && is_capable() && pager_show(text) == 0)
 		return 0;
 	fputs(text, stdout);
 	return output_flush();

@@ -2,11 +2,12 @@
 #include "ctl/pager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,21 @@
 /* What a shell returns for a command that cannot be run, or is not there. */
 #define STATUS_CANNOT_RUN 126
 
+/* What less(1) is told: colours, whatever LESS says; without it, to end at once where all fits. */
+static int set_less(void)
+{
+	const char *own = getenv("LESS");
+	_cleanup_free_ char *options = NULL;
+
+	/* First, for an option of theirs may take the rest of the line. */
+	if (asprintf(&options, "-R %s", own ? own : "FSXMK") < 0) {
+		options = NULL;
+		return -ENOMEM;
+	}
+	/* Whoever may do this as root may not do everything as root. */
+	return setenv("LESS", options, 1) < 0 || setenv("LESSSECURE", "1", 0) < 0 ? -errno : 0;
+}
+
 /* Runs COMMAND with INPUT_FD as its standard input. 0 or a negative errno. */
 static int start(const char *command, int input_fd, pid_t *ret_pid)
 {
@@ -22,10 +38,9 @@ static int start(const char *command, int input_fd, pid_t *ret_pid)
 	posix_spawn_file_actions_t actions;
 	int error;
 
-	/* Colours; and it ends at once where all fits. */
-	setenv("LESS", "FRSXMK", 0);
-	/* Whoever may do this as root may not do everything as root. */
-	setenv("LESSSECURE", "1", 0);
+	error = -set_less();
+	if (error)
+		return -error;
 	error = posix_spawn_file_actions_init(&actions);
 	if (error)
 		return -error;
@@ -37,28 +52,54 @@ static int start(const char *command, int input_fd, pid_t *ret_pid)
 	return -error;
 }
 
-/* All of TEXT, or as much as is wanted. */
-static void feed(int fd, const char *text)
+/*
+ * TEXT as a file in memory: the pager takes of it what it wants, and nobody waits meanwhile. A
+ * descriptor, or a negative errno.
+ */
+static int put(const char *text)
 {
+	_cleanup_close_ int fd = memfd_create("spalectl", MFD_CLOEXEC);
 	size_t left = strlen(text);
 
+	if (fd < 0)
+		return -errno;
 	while (left > 0) {
 		ssize_t n = write(fd, text, left);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;
+			return n < 0 ? -errno : -EIO;
 		text += n;
 		left -= (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* Waits until the pager ends, and is stopped whenever it is. Returns its wait status. */
+static int follow(pid_t pid)
+{
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WUNTRACED) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 0;
+		}
+		if (!WIFSTOPPED(status))
+			return status;
+		raise(SIGSTOP);
 	}
 }
 
 int pager_show(const char *text)
 {
 	const char *command = getenv("SPALE_PAGER");
-	_cleanup_close_ int input = -1, output = -1;
-	int fds[2], status, r;
+	_cleanup_close_ int input = -1;
+	int status, r;
 	pid_t pid;
 
 	if (!command)
@@ -67,24 +108,17 @@ int pager_show(const char *text)
 		return -ENOENT;
 	if (!command)
 		command = "command -v less >/dev/null || exit 127; exec less";
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	input = fds[0];
-	output = fds[1];
-
+	input = put(text);
+	if (input < 0)
+		return input;
 	r = start(command, input, &pid);
 	if (r < 0)
 		return r;
-	closep(&input);
-	input = -1;
-	/* The pager decides what an interrupt means, and when it has seen enough. */
+	/* The pager decides what these mean: less(1) ignores the latter when LESSSECURE is set. */
 	signal(SIGINT, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	feed(output, text);
-	closep(&output);
-	output = -1;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	signal(SIGTSTP, SIG_IGN);
+	status = follow(pid);
 	signal(SIGINT, SIG_DFL);
+	signal(SIGTSTP, SIG_DFL);
 	return WIFEXITED(status) && WEXITSTATUS(status) >= STATUS_CANNOT_RUN ? -ENOENT : 0;
 }

@@ -98,6 +98,38 @@ def test_pager_of_ones_own():
         assert terminal.status() == 0
 
 
+def test_no_pager_on_a_dumb_terminal():
+    with Terminal("spalectl", "counters", "--all", rows=12, TERM="dumb") as terminal:
+        assert terminal.status() == 0
+
+
+@pytest.mark.parametrize("less", ["-X", "X", "-X -PsMine$"])
+def test_pager_shows_colours_whatever_less_is_told(less):
+    with Terminal("spalectl", "counters", "--all", rows=12, LESS=less) as terminal:
+        assert terminal.shows("(?m)^OF +REASON")
+        assert "ESC" not in terminal.screen()
+        terminal.press("q")
+        assert terminal.status() == 0
+
+
+@pytest.mark.parametrize("secure", ["1", ""])
+def test_pager_that_is_stopped(secure):
+    """Ctrl-Z stops both or none: a pager left alone would take what is typed for the shell."""
+    with Terminal("bash", "--norc", "-i", rows=12, LESSSECURE=secure) as terminal:
+        terminal.type("clear; spalectl counters --all")
+        assert terminal.shows("(?m)^OF +REASON")
+        terminal.press("C-z")
+        if not secure:
+            assert terminal.shows("Stopped")
+            terminal.type("fg")
+        terminal.press("G")
+        assert terminal.shows(r"\d+ counters")
+        assert secure == "" or "Stopped" not in terminal.screen()
+        terminal.press("q")
+        terminal.type("echo status=$?")
+        assert terminal.status() == 0
+
+
 def test_colour_on_a_terminal_only():
     with Terminal("spalectl", "list", "interfaces") as terminal:
         assert terminal.status() == 0
