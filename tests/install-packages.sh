@@ -7,6 +7,8 @@ set -euo pipefail
 
 build=(bpftool clang gcc libbpf-dev libc6-dev libgnutls28-dev libjson-c-dev libmnl-dev libnftnl-dev libsystemd-dev
     linux-libc-dev meson nettle-dev ninja-build pkgconf scdoc systemd)
+# Where systemd.pc has a package of its own.
+[ "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" = bookworm ] || build+=(systemd-dev)
 demo=(curl iproute2 python3 tcpdump)
 bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytest python3-scapy)
 kernels=(busybox-static cpio debian-archive-keyring kmod qemu-system-x86 xz-utils zstd)

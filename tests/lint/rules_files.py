@@ -205,3 +205,28 @@ def suites(tree):
                              if path.endswith((".c", ".py"))} - {"bench"}):
         if f"tests/{directory}/run" not in tree.files:
             yield f"tests/{directory} has no run"
+
+
+CONTROL = "src/packaging/debian/control"
+
+
+@rule("packages: what is needed to build is installed for it, and named once",
+      bad=[{CONTROL: "Build-Depends:\n clang (>= 1:14),\n systemd-dev | systemd (<< 253),\n\n",
+            "tests/install-packages.sh": "build=(clang systemd)\n"},
+           {CONTROL: "Build-Depends:\n clang,\n",
+            "tests/install-packages.sh": "build=(clang)\n",
+            "README.md": "    sudo apt install build-essential clang\n"}],
+      good=[{CONTROL: "Build-Depends:\n debhelper-compat (= 13),\n clang (>= 1:14),\n\nX: y\n",
+             "tests/install-packages.sh": "build=(clang)\n",
+             "README.md": "    sudo apt build-dep ./src/packaging\n"}])
+def build_packages(tree):
+    field = re.search(r"^Build-Depends:((?:.*\n)(?: .*\n?)*)", tree.files.get(CONTROL, ""), re.M)
+    packages = re.findall(r"(?:^ |\| )([a-z0-9.+-]+)", field[1] if field else "", re.M)
+    installed = re.findall(r"[\w.+-]+", tree.files.get("tests/install-packages.sh", ""))
+    for package in packages:
+        # Of debhelper the packages' own build needs names that it only provides.
+        if not package.startswith(("debhelper", "dh-")) and package not in installed:
+            yield f"tests/install-packages.sh: {package}, which {CONTROL} names, is missing"
+    for number, line in enumerate(tree.lines("README.md") if "README.md" in tree.files else [], 1):
+        if re.search(r"apt(-get)? install .*\bbuild-essential\b", line):
+            yield f"README.md:{number}: a list of its own of what {CONTROL} has"
