@@ -209,12 +209,124 @@ static void test_knock(void **data)
 	try(knock, check_any);
 }
 
+/* ---- for good ------------------------------------------------------------------------------ */
+
+static int keep(Fixture *fixture, const char *source, long room)
+{
+	_cleanup_port_list_ PortList list = ports("8000/tcp");
+	const GrantRequest request = {.source = prefix(source), .ports = &list, .permanent = true};
+	uint64_t id;
+
+	scarcity_left = room;
+	return manager_add_grant(fixture->manager, &request, NULL, &id, NULL);
+}
+
+static bool has_kept(const Fixture *fixture)
+{
+	const GrantTable *grants = manager_grants(fixture->manager);
+
+	for (size_t i = 0; i < grant_table_count(grants); i++)
+		if (grant_table_get(grants, i)->origin == GRANT_ORIGIN_ALWAYS)
+			return true;
+	return false;
+}
+
+/* What was refused does not come with the next daemon. */
+static void test_kept(void **data)
+{
+	bool enough = false;
+
+	(void)data;
+	for (long room = 0; !enough; room++) {
+		Fixture *fixture = NULL;
+		int r;
+
+		assert_int_equal(set_up((void **)&fixture), 0);
+		r = keep(fixture, "192.0.2.1", room);
+		enough = scarcity_left > 0;
+		scarcity_left = -1;
+		assert_int_equal(r, has_kept(fixture) ? 0 : -ENOMEM);
+		/* What is in the file already is taken out at another try. */
+		pass_seconds(fixture, 20);
+		go_on(fixture);
+		start_anew(fixture);
+		assert_int_equal(r == 0, has_kept(fixture));
+		assert_projected(fixture);
+		assert_int_equal(tear_down((void **)&fixture), 0);
+	}
+}
+
+/* ---- a start ------------------------------------------------------------------------------- */
+
+/* Another daemon for what this one has granted, with room for ROOM allocations. */
+static int start(Fixture *fixture, const FakeEnforcer *before, long room)
+{
+	const Clock clock = {now_mono, now_boot, now_real, &fixture->now};
+	KeyRing keys = make_keys(OTHER_SERVER, SERVER);
+	Config *config = make_config(CONFIG);
+	ClientSet *clients = make_clients(config, NULL, false);
+	int r;
+
+	fixture->fake = fake_enforcer_new();
+	assert_non_null(fixture->fake);
+	fixture->fake->entries = calloc(before->entry_count, sizeof(*before->entries));
+	fixture->fake->kept = calloc(before->kept_count, sizeof(*before->kept));
+	assert_true(fixture->fake->entries && fixture->fake->kept);
+	memcpy(fixture->fake->entries, before->entries,
+	       before->entry_count * sizeof(*before->entries));
+	memcpy(fixture->fake->kept, before->kept, before->kept_count * sizeof(*before->kept));
+	fixture->fake->entry_count = before->entry_count;
+	fixture->fake->kept_count = before->kept_count;
+	scarcity_left = room;
+	r = manager_new(&fixture->fake->base, config, &keys, clients, fixture->state, &clock,
+			&fixture->manager);
+	assert_true(secret_is_zero(&keys, sizeof(keys)));
+	return r;
+}
+
+/* It succeeds, or does not: whoever is no client any more has nothing then. */
+static void test_restart(void **data)
+{
+	Fixture *fixture = NULL;
+	FakeEnforcer before;
+	bool enough = false;
+
+	(void)data;
+	assert_int_equal(set_up((void **)&fixture), 0);
+	grant_all(fixture);
+	assert_int_equal(keep(fixture, "192.0.2.1", -1), 0);
+	before = *fixture->fake;
+	fixture->fake->entries = NULL;
+	fixture->fake->kept = NULL;
+	manager_free(fixture->manager);
+	for (long room = 0; !enough; room++) {
+		int r = start(fixture, &before, room);
+
+		enough = scarcity_left > 0;
+		scarcity_left = -1;
+		if (r < 0) {
+			assert_int_equal(r, -ENOMEM);
+			continue;
+		}
+		go_on(fixture);
+		assert_projected(fixture);
+		assert_false(has_client(fixture, "alice"));
+		if (!enough)
+			manager_free(fixture->manager);
+	}
+	assert_true(has_client(fixture, "bob") && has_kept(fixture));
+	free(before.entries);
+	free(before.kept);
+	assert_int_equal(tear_down((void **)&fixture), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_removed_client), cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_revoke),	       cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_knock),
+		cmocka_unit_test(test_knock),	       cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
