@@ -286,15 +286,19 @@ int grant_table_restore(GrantTable *table, const Client *client, const Decision 
 	_cleanup_entry_changes_ EntryChanges changes = {0};
 	uint64_t last_id = table->last_id;
 	uint64_t renewed_mono_ns = past->renewed_mono_ns > 0 ? (uint64_t)past->renewed_mono_ns : 0;
+	Decision left = *decision;
 	const Grant *added;
 	Slot *slot;
 	int r;
 
 	if (holdings.same_source || grant_slots_find(table, past->id))
 		return -EEXIST;
+	/* It counts from zero at the earliest, to the same end. */
+	if (past->renewed_mono_ns < 0)
+		left.lifetime_ns = deadline(past->renewed_mono_ns, decision->lifetime_ns);
 	/* It gets the number behind the last one. */
 	table->last_id = past->id - 1;
-	r = grant_table_add(table, client, decision, renewed_mono_ns, &changes, &added);
+	r = grant_table_add(table, client, &left, renewed_mono_ns, &changes, &added);
 	table->last_id = last_id > table->last_id ? last_id : table->last_id;
 	if (r < 0)
 		return r;

@@ -291,6 +291,30 @@ static void test_redecide_source(void **state)
 	assert_entry(&world, "192.0.2.0/24", 22, 5000, 60, 300, 6000);
 }
 
+/* Of a grant from before a suspend the kernel hears no other end than the table has. */
+static void test_restore_below_zero(void **state)
+{
+	_cleanup_world_ World world = world_new();
+	_cleanup_entry_changes_ EntryChanges all = {0};
+	const GrantPast past = {.id = 7, .renewed_mono_ns = -400};
+	Client client = client_of(1);
+	Decision decision = TIMES;
+	const Grant *grant;
+
+	(void)state;
+	decision.source = prefix_of("192.0.2.7");
+	assert_int_equal(port_list_add_text(&decision.ports, "22/tcp"), 0);
+	assert_int_equal(grant_table_restore(world.table, &client, &decision, &past), 0);
+	decision_done(&decision);
+	grant = grant_table_by_id(world.table, 7);
+	assert_int_equal(grant->deadline_mono_ns, 600);
+	assert_int_equal(grant->lifetime_ns, 1000);
+	assert_int_equal(grant->renewed_mono_ns, -400);
+	assert_int_equal(grant_table_project(world.table, &all), 0);
+	assert_int_equal(all.count, 1);
+	assert_int_equal(all.items[0].value.deadline_mono_ns, 600);
+}
+
 static void test_redecide_fails(void **state)
 {
 	_cleanup_world_ World world = world_new();
@@ -472,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_note_last_of_shared),
 		cmocka_unit_test(test_redecide),
 		cmocka_unit_test(test_redecide_source),
+		cmocka_unit_test(test_restore_below_zero),
 		cmocka_unit_test(test_redecide_fails),
 		cmocka_unit_test(test_shift),
 		cmocka_unit_test(test_shift_below_zero),
