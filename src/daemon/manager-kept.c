@@ -119,9 +119,13 @@ static void restore(Manager *manager, const KeptGrant *kept)
 	const Grant *grant;
 	int r;
 
-	if (kept->interface[0] && !if_nametoindex(kept->interface))
+	r = manager_check_source(&kept->source, &error);
+	if (r == 0 && address_is_link_local(&kept->source.address) != !!kept->interface[0])
+		r = error_set(&error, -EINVAL,
+			      "link-local addresses, and no others, are granted on one interface");
+	if (r == 0 && kept->interface[0] && !if_nametoindex(kept->interface))
 		r = error_set(&error, -ENODEV, "there is no interface %s", kept->interface);
-	else
+	if (r == 0)
 		r = decide_kept(manager, kept, &decision);
 	if (r == 0)
 		r = manager_put_grant(manager, &decision, &grant, &error);

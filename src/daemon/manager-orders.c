@@ -18,7 +18,7 @@
 
 /* ---- what is asked for --------------------------------------------------------------------- */
 
-static int check_source(const Prefix *source, char **ret_error)
+int manager_check_source(const Prefix *source, char **ret_error)
 {
 	bool is_ipv4 = address_is_ipv4(&source->address);
 	const Address masked = address_mask(&source->address, source->length);
@@ -120,7 +120,7 @@ static int decide_request(const Manager *manager, const GrantRequest *request,
 	};
 	int r;
 
-	r = check_source(&request->source, ret_error);
+	r = manager_check_source(&request->source, ret_error);
 	if (r == 0)
 		r = check_interface(request, &decision.ifindex, ret_error);
 	if (r == 0 && (decision.lifetime_ns == 0 || (!decision.idle_ns && !decision.grace_ns)))

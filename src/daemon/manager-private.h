@@ -102,6 +102,9 @@ Refusal manager_make_grant(Manager *manager, const struct spale_knock *knock,
 int manager_put_grant(Manager *manager, const Decision *decision, const Grant **ret_grant,
 		      char **ret_error);
 
+/* Whether an administrator's grant can be for SOURCE: 0, or -EADDRNOTAVAIL with *RET_ERROR set. */
+int manager_check_source(const Prefix *source, char **ret_error);
+
 /* When GRANT ends whatever happens, as a person tells the time; UINT64_MAX: never. */
 uint64_t manager_deadline_real_usec(const Manager *manager, const Grant *grant);
 

@@ -6,10 +6,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "daemon/projection.h"
 #include "order-world.h"
+#include "util/file.h"
 
 static void test_grants(void **data)
 {
@@ -280,6 +282,28 @@ static void test_permanent(void **data)
 	assert_state(fixture, 0, 0);
 }
 
+/* What nobody could have asked for is not granted because a file says so. */
+static void test_kept_is_judged(void **data)
+{
+	static const char text[] =
+		"[Grant]\n"
+		"Source=10.0.0.0/8\nPorts=all\nDeadlineUSec=infinity\n"
+		"Source=::/0\nPorts=all\nDeadlineUSec=infinity\n"
+		"Source=fe80::1\nPorts=all\nDeadlineUSec=infinity\n"
+		"Source=192.0.2.8\nInterface=lo\nPorts=all\nDeadlineUSec=infinity\n"
+		"Source=192.0.2.9\nPorts=22/tcp\nDeadlineUSec=infinity\n"
+		"Source=fe80::2\nInterface=lo\nPorts=22/tcp\nDeadlineUSec=infinity\n";
+	Fixture *fixture = *data;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/grants.conf", fixture->directory);
+	close_all(fixture);
+	assert_int_equal(file_write(AT_FDCWD, path, text, strlen(text), 0600, 0), 0);
+	open_state(fixture, false);
+	make_manager(fixture);
+	assert_state(fixture, 2, 2);
+}
+
 /* Where the state directory takes nothing, nothing is for good, and all can be revoked. */
 static void test_nothing_is_kept(void **data)
 {
@@ -413,6 +437,7 @@ int main(void)
 		TEST(test_reload_ends_temporary),
 		TEST(test_restarts),
 		TEST(test_permanent),
+		TEST(test_kept_is_judged),
 		TEST(test_nothing_is_kept),
 		TEST(test_activity),
 		TEST(test_refresh),
