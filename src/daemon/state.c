@@ -156,6 +156,18 @@ static int open_or_make(int dir_fd, const char *name)
 	return TAKE_FD(fd);
 }
 
+/* Those of a spaled that was killed while it wrote. */
+static void remove_leftovers(const State *state)
+{
+	_cleanup_close_ int clients =
+		openat(state->dir_fd, "clients", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	file_remove_leftovers(state->dir_fd);
+	file_remove_leftovers(state->replay_fd);
+	if (clients >= 0)
+		file_remove_leftovers(clients);
+}
+
 int state_open(const char *directory, State **ret_state, bool *ret_fresh, char **ret_error)
 {
 	_cleanup_state_ State *state = malloc(sizeof(*state));
@@ -190,6 +202,7 @@ int state_open(const char *directory, State **ret_state, bool *ret_fresh, char *
 		return error_set(ret_error, state->replay_fd,
 				 "the directory %s/replay cannot be used: %s", directory,
 				 strerror(-state->replay_fd));
+	remove_leftovers(state);
 	*ret_fresh = read_floors(state, "all", &floors) < 0;
 	*ret_state = TAKE_PTR(state);
 	return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,7 +12,8 @@
 #include "util/cleanup.h"
 #include "util/secret.h"
 
-/* ".spale-", 16 hexadecimal digits, NUL: short enough beside a name of any length. */
+/* With 16 hexadecimal digits behind it and a NUL: short enough beside a name of any length. */
+#define TEMPORARY_PREFIX    ".spale-"
 #define TEMPORARY_NAME_SIZE 24
 
 /* Names that are tried before giving up; with 64 random bits already a second one is odd. */
@@ -118,7 +120,8 @@ static int create_temporary(int dir_fd, char name[static TEMPORARY_NAME_SIZE])
 
 		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 			return -EIO;
-		snprintf(name, TEMPORARY_NAME_SIZE, ".spale-%016llx", (unsigned long long)random);
+		snprintf(name, TEMPORARY_NAME_SIZE, TEMPORARY_PREFIX "%016llx",
+			 (unsigned long long)random);
 		fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			    0600);
 		if (fd >= 0)
@@ -194,4 +197,26 @@ int file_write(int dir_fd, const char *path, const void *data, size_t size, mode
 	if ((flags & FILE_SYNC) && fsync(directory) < 0)
 		return -errno;
 	return 0;
+}
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+void file_remove_leftovers(int dir_fd)
+{
+	/* Of its own, for where it is read from is shared by copies. */
+	_cleanup_close_ int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir)
+		return;
+	(void)TAKE_FD(fd);
+	while ((entry = readdir(dir)))
+		if (strlen(entry->d_name) == TEMPORARY_NAME_SIZE - 1 &&
+		    strncmp(entry->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
 }

@@ -33,3 +33,9 @@ enum FileWriteFlags {
  */
 int file_write(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
 	       enum FileWriteFlags flags);
+
+/*
+ * Removes the temporary files that writers left in the directory DIR_FD because they were killed.
+ * Nobody else may be writing there. What cannot be removed stays: it is in nobody's way.
+ */
+void file_remove_leftovers(int dir_fd);

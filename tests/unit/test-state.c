@@ -193,6 +193,49 @@ static void test_locked(void **data)
 	assert_open_fails(*data, -EBUSY, "another spaled");
 }
 
+static void write_in(const Fixture *fixture, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+	assert_int_equal(file_write(AT_FDCWD, path, "", 0, 0600, 0), 0);
+}
+
+static bool has_file(const Fixture *fixture, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+	return access(path, F_OK) == 0;
+}
+
+/* What a spaled left that was killed while it wrote; nothing else, and not of one that is there. */
+static void test_leftovers(void **data)
+{
+	const Fixture *fixture = *data;
+	static const char *const leftovers[] = {".spale-0123456789abcdef",
+						"replay/.spale-00000000000000ff",
+						"clients/.spale-fedcba9876543210"};
+	static const char *const others[] = {".spale-0123456789abcde", "policy.conf",
+					     "clients/alice.pem", "replay/all"};
+	State *state = open_state(fixture, true);
+
+	close(state_open_clients(state));
+	for (size_t i = 0; i < ARRAY_SIZE(leftovers); i++)
+		write_in(fixture, leftovers[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		write_in(fixture, others[i]);
+	assert_open_fails(fixture, -EBUSY, "another spaled");
+	assert_true(has_file(fixture, leftovers[0]));
+	state_free(state);
+	state = open_state(fixture, true);
+	for (size_t i = 0; i < ARRAY_SIZE(leftovers); i++)
+		assert_false(has_file(fixture, leftovers[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_true(has_file(fixture, others[i]));
+	state_free(state);
+}
+
 static void test_bad_directories(void **data)
 {
 	Fixture *fixture = *data;
@@ -251,9 +294,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_floors),	    TEST(test_stays),	  TEST(test_file),
-		TEST(test_damage),	    TEST(test_huge_file), TEST(test_locked),
-		TEST(test_bad_directories), TEST(test_give),	  TEST(test_unusable),
+		TEST(test_floors),    TEST(test_stays),		  TEST(test_file),
+		TEST(test_damage),    TEST(test_huge_file),	  TEST(test_locked),
+		TEST(test_leftovers), TEST(test_bad_directories), TEST(test_give),
+		TEST(test_unusable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
