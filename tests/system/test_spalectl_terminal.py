@@ -162,7 +162,9 @@ def test_control_characters_do_not_reach_the_terminal():
 def bash_completes(*words):
     """What bash proposes for the last word, from what is installed."""
     program = words[0]
+    line = " ".join(words)
     script = f"""source /usr/share/bash-completion/completions/{program}
+        COMP_LINE="{line}" COMP_POINT={len(line)}
         COMP_WORDS=({' '.join(f'"{w}"' for w in words)}) COMP_CWORD={len(words) - 1}
         $(complete -p {program} | sed 's/.*-F //; s/ .*//'); printf '%s\\n' "${{COMPREPLY[@]}}" """
     return run("bash", "-c", script).stdout.split()
@@ -177,7 +179,37 @@ def test_completion_in_bash():
     assert "eth0" in bash_completes("spalectl", "setup", "--interface", "")
     assert bash_completes("spaled", "--mode", "x") == ["xdp"]
     assert bash_completes("spale-send", "profile", "cr") == ["create"]
+    assert bash_completes("spale-send", "profile", "show", "h") == []
     assert bash_completes("spale-keygen", "se") == ["server"]
+
+
+@pytest.fixture
+def things():
+    """A grant whose address has colons, and a directory with a blank in its name."""
+    spalectl("grant", "2001:db8::7")
+    directory = HOME / "some keys"
+    directory.mkdir()
+    yield
+    directory.rmdir()
+    spalectl("revoke", "2001:db8::7")
+
+
+def completes(terminal, typed, shown):
+    """Whether the shell in this terminal makes that of it."""
+    terminal.type(typed, enter=False)
+    terminal.press("Tab")
+    assert terminal.shows(f"(?m)^> {re.escape(shown)}")
+    terminal.press("C-u")
+
+
+def test_completion_in_bash_at_a_terminal(things):
+    with Terminal("bash", "--norc", "-i") as terminal:
+        terminal.type(f"cd {HOME}; source /usr/share/bash-completion/completions/spalectl; "
+                      "PS1='> '; clear")
+        assert terminal.shows("(?m)^> *$")
+        completes(terminal, "spalectl revoke 20", "spalectl revoke 2001:db8::7")
+        completes(terminal, "spalectl revoke 2001:db8:", "spalectl revoke 2001:db8::7")
+        completes(terminal, "spalectl setup --out some", r"spalectl setup --out some\ keys/")
 
 
 def fish_completes(line):
@@ -191,9 +223,17 @@ def test_completion_in_fish():
     assert fish_completes("spalectl list c") == ["clients"]
     assert fish_completes("spalectl client show al") == ["alice"]
     assert fish_completes("spale-send --prof") == ["--profile"]
+    # A second word, once.
+    assert fish_completes("spalectl list grants c") == []
+    assert fish_completes("spalectl client remove a") == ["alice"]
+    assert fish_completes("spale-send profile show c") == []
 
 
-def test_completion_in_zsh():
+def test_completion_of_grants_in_fish(things):
+    assert fish_completes("spalectl revoke 20") == ["2001:db8::7"]
+
+
+def test_completion_in_zsh(things):
     with Terminal("zsh", "-f", "-i") as terminal:
         terminal.type("autoload -U compinit; compinit -u -D; PS1='> '; clear")
         assert terminal.shows("(?m)^> *$")
@@ -210,6 +250,9 @@ def test_completion_in_zsh():
         terminal.type("spalectl grant 10.0.0.1 --li", enter=False)
         terminal.press("Tab")
         assert terminal.shows("(?m)^> spalectl grant 10.0.0.1 --lifetime")
+        terminal.press("C-u")
+        completes(terminal, "spalectl revoke 2001:db8:", "spalectl revoke 2001:db8::7")
+        completes(terminal, "spale-send profile sh", "spale-send profile show")
 
 
 def test_no_polkit_means_no():

@@ -5,7 +5,11 @@ set -l verbs profile help
 set -l profile_verbs create list show set delete
 complete -c spale-send -f
 complete -c spale-send -n __fish_use_subcommand -a "$verbs"
-complete -c spale-send -n '__fish_seen_subcommand_from profile' -a "$profile_verbs"
+complete -c spale-send -n __fish_use_subcommand -a '(spale-send profile list 2>/dev/null)'
+set -l seen __fish_seen_subcommand_from
+complete -c spale-send -n "$seen profile; and not $seen $profile_verbs" -a "$profile_verbs"
+complete -c spale-send -n "$seen profile; and $seen show set delete" -a '(spale-send profile list 2>/dev/null)'
+complete -c spale-send -n "$seen help; and not $seen send profile" -a 'send profile'
 complete -c spale-send -s p -l profile -x -a '(spale-send profile list 2>/dev/null)' -d 'take host, port, key and the rest from this profile'
 complete -c spale-send -l host -x -d 'knock at every address of this host'
 complete -c spale-send -l port -x -d 'the UDP port that the server takes knocks at'

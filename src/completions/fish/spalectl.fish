@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Completion of spalectl in fish.
 
-# Names of clients, where they may be read without being asked for a password.
+# A column of a list, where it may be read without being asked for a password.
+function __spalectl_column
+    spalectl list $argv[1] --no-ask-password --no-legend 2>/dev/null | string trim |
+        string replace -ra ' +' ' ' | string split -f $argv[2] ' '
+end
+
 function __spalectl_clients
-    spalectl list clients --no-ask-password --no-legend 2>/dev/null | string replace -r ' .*' ''
+    __spalectl_column clients 1
 end
 
 set -l verbs status list grant extend revoke allow disallow client monitor
@@ -13,10 +18,13 @@ set -l client_verbs add remove enable disable show set
 set -l switch_verbs on off
 complete -c spalectl -f
 complete -c spalectl -n __fish_use_subcommand -a "$verbs $more_verbs"
-complete -c spalectl -n '__fish_seen_subcommand_from list' -a "$list_verbs"
-complete -c spalectl -n '__fish_seen_subcommand_from client' -a "$client_verbs"
-complete -c spalectl -n '__fish_seen_subcommand_from log-only' -a "$switch_verbs"
-complete -c spalectl -n '__fish_seen_subcommand_from revoke' -a '(__spalectl_clients)'
+set -l seen __fish_seen_subcommand_from
+complete -c spalectl -n "$seen list; and not $seen $list_verbs" -a "$list_verbs"
+complete -c spalectl -n "$seen client; and not $seen $client_verbs" -a "$client_verbs"
+complete -c spalectl -n "$seen log-only; and not $seen $switch_verbs" -a "$switch_verbs"
+complete -c spalectl -n '__fish_seen_subcommand_from revoke' -a '(__spalectl_clients; __spalectl_column grants 2)'
+complete -c spalectl -n '__fish_seen_subcommand_from extend' -a '(__spalectl_column grants 1)'
+complete -c spalectl -n '__fish_seen_subcommand_from disallow' -a '(__spalectl_column allowed 1)'
 complete -c spalectl -n '__fish_seen_subcommand_from remove enable disable show set' -a '(__spalectl_clients)'
 complete -c spalectl -l json -d 'for programs: JSON'
 complete -c spalectl -l no-pager -d 'never through a pager'
@@ -33,7 +41,7 @@ complete -c spalectl -n '__fish_seen_subcommand_from grant client' -l lifetime -
 complete -c spalectl -n '__fish_seen_subcommand_from grant allow disallow protect log-only' -l permanent -d 'keep it over reloads and restarts'
 complete -c spalectl -n '__fish_seen_subcommand_from grant counters setup' -l interface -x -a '(ls /sys/class/net)' -d 'the interface'
 complete -c spalectl -n '__fish_seen_subcommand_from revoke counters' -l all -d 'all of them'
-complete -c spalectl -n '__fish_seen_subcommand_from revoke' -l id -x -d 'the grant of this number'
+complete -c spalectl -n '__fish_seen_subcommand_from revoke' -l id -x -a '(__spalectl_column grants 1)' -d 'the grant of this number'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l public-key -r -F -d 'the client\'s public key, made elsewhere'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l server-pub -r -F -d 'the server\'s public key, for the key file'
 complete -c spalectl -n '__fish_seen_subcommand_from client setup' -l out -r -F -d 'where the client\'s new key file goes (NAME.key)'
