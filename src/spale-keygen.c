@@ -16,6 +16,7 @@
 #include "util/cleanup.h"
 #include "util/name.h"
 #include "util/process.h"
+#include "util/utf8.h"
 
 /* Where the daemon looks for its keys. */
 #define SERVER_KEY	  SPALE_CONFDIR "/server.key"
@@ -74,13 +75,15 @@ static const char help[] =
 
 static void __attribute__((format(printf, 1, 2))) report(const char *format, ...)
 {
+	_cleanup_free_ char *line = NULL, *safe = NULL;
 	va_list arguments;
 
-	fputs("spale-keygen: ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	if (vasprintf(&line, format, arguments) < 0)
+		line = NULL;
 	va_end(arguments);
-	fputc('\n', stderr);
+	safe = line ? utf8_escape_controls(line) : NULL;
+	fprintf(stderr, "spale-keygen: %s\n", safe ? safe : strerror(ENOMEM));
 }
 
 static void report_sentence(const char *sentence)
@@ -366,5 +369,8 @@ int main(int argc, char *argv[])
 		puts("spale-keygen " SPALE_VERSION);
 		break;
 	}
-	return EXIT_DONE;
+	if (fflush(stdout) == 0)
+		return EXIT_DONE;
+	report("standard output cannot be written: %s", strerror(errno));
+	return EXIT_FAILED;
 }

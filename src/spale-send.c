@@ -164,6 +164,12 @@ static Exit usage(void)
 	return EXIT_USAGE;
 }
 
+/* What nobody could read is not well done. */
+static Exit finish(Exit result)
+{
+	return report_flush() < 0 ? EXIT_FAILED : result;
+}
+
 int main(int argc, char *argv[])
 {
 	Options options;
@@ -181,10 +187,10 @@ int main(int argc, char *argv[])
 
 	switch (options.command) {
 	case COMMAND_HELP:
-		return options_help(options.topic) < 0 ? usage() : EXIT_SENT;
+		return options_help(options.topic) < 0 ? usage() : finish(EXIT_SENT);
 	case COMMAND_VERSION:
 		puts("spale-send " SPALE_VERSION);
-		return EXIT_SENT;
+		return finish(EXIT_SENT);
 	case COMMAND_SEND:
 		result = run_send(&options);
 		return result == EXIT_USAGE ? usage() : result;
@@ -198,5 +204,5 @@ int main(int argc, char *argv[])
 	r = profile_commands_run(&options);
 	if (r == -EINVAL)
 		return usage();
-	return r < 0 ? EXIT_FAILED : EXIT_SENT;
+	return finish(r < 0 ? EXIT_FAILED : EXIT_SENT);
 }

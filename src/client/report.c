@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/utf8.h"
 
 static bool is_verbose;
 
 static void __attribute__((format(printf, 2, 0)))
 print(const char *kind, const char *format, va_list arguments)
 {
-	fprintf(stderr, "spale-send: %s", kind);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	_cleanup_free_ char *line = NULL, *safe = NULL;
+
+	if (vasprintf(&line, format, arguments) < 0)
+		line = NULL;
+	safe = line ? utf8_escape_controls(line) : NULL;
+	fprintf(stderr, "spale-send: %s%s\n", kind, safe ? safe : strerror(ENOMEM));
+}
+
+int report_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	report_error("standard output cannot be written: %s", strerror(errno));
+	return -EIO;
 }
 
 void report_set_verbose(bool verbose)

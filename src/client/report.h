@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What spale-send tells people: one line each on standard error, for standard output belongs to
- * whoever uses it in a ProxyCommand. Never anything secret.
+ * whoever uses it in a ProxyCommand. Never anything secret; control characters are escaped, for what
+ * is quoted may be somebody else's.
  */
 #pragma once
 
@@ -15,6 +16,9 @@ void __attribute__((format(printf, 1, 2))) report_error(const char *format, ...)
 
 /* What is odd, but does not stop the work. */
 void __attribute__((format(printf, 1, 2))) report_warning(const char *format, ...);
+
+/* Whether all of standard output could be written: 0, or -EIO, reported. */
+int report_flush(void);
 
 /* What was done; with -v only. */
 void __attribute__((format(printf, 1, 2))) report_detail(const char *format, ...);

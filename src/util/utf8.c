@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "util/utf8.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +23,12 @@ size_t utf8_character_size(const unsigned char *p)
 	return size;
 }
 
-char *utf8_escape(const char *text)
+static bool is_control(const unsigned char *p, size_t size)
+{
+	return *p < 0x20 || *p == 0x7f || (size == 2 && *p == 0xc2 && p[1] < 0xa0);
+}
+
+static char *escape(const char *text, bool controls)
 {
 	char *escaped = NULL;
 	size_t size;
@@ -33,15 +39,26 @@ char *utf8_escape(const char *text)
 	for (const unsigned char *p = (const unsigned char *)text; *p;) {
 		size_t length = utf8_character_size(p);
 
-		if (length == 0)
-			fprintf(f, "\\x%02x", *p);
-		else
+		if (length == 0 || (controls && is_control(p, length))) {
+			fprintf(f, "\\x%02x", *p++);
+		} else {
 			fwrite(p, 1, length, f);
-		p += length ?: 1;
+			p += length;
+		}
 	}
 	if (fclose(f) != 0) {
 		free(escaped);
 		return NULL;
 	}
 	return escaped;
+}
+
+char *utf8_escape(const char *text)
+{
+	return escape(text, false);
+}
+
+char *utf8_escape_controls(const char *text)
+{
+	return escape(text, true);
 }

@@ -12,3 +12,6 @@ size_t utf8_character_size(const unsigned char *p);
  * midst of one, too. To be freed; NULL when there is no memory.
  */
 char *utf8_escape(const char *text);
+
+/* The same for a terminal, where control characters (C0, DEL, C1) may not come either. */
+char *utf8_escape_controls(const char *text);

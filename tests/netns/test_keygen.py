@@ -335,5 +335,15 @@ def test_help(place, argv):
     assert f"({place.confdir}/server.key.pub, or from {place.confdir}/server.key)" in text
 
 
+def test_what_nobody_can_read(place):
+    done = place.run("-c", '"$0" --help >/dev/full', SPALE_KEYGEN, program="sh")
+    assert done.returncode == 1
+    assert "standard output cannot be written: No space left" in done.stderr
+    # Keys that were made are, all the same.
+    done = place.run("-c", '"$0" server >/dev/full', SPALE_KEYGEN, program="sh")
+    assert done.returncode == 0
+    assert place.names() == ["server.key", "server.pub"]
+
+
 def test_version(place):
     assert re.fullmatch(r"spale-keygen \d+\.\d+\.\d+\n", place.ok("--version"))

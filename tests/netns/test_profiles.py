@@ -4,6 +4,7 @@
 import os
 import pty
 import stat
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -104,6 +105,9 @@ def test_profile_errors(user):
             ("HOST dual\n", 1, f"{config}:1: 'HOST dual' is not of the form KEY=VALUE"),
             (LEGACY + "\nPORT=x\n", 1, f"{config}:6: PORT='x' is not usable: it takes a number "
                                        "from 1 to 65535"),
+            # Whoever wrote it says nothing to the terminal.
+            ("HOST\033[2J dual\n", 1,
+             f"{config}:1: 'HOST\\x1b[2J dual' is not of the form KEY=VALUE"),
             ("HOST=a\0b\n", 1, f"{config} is not a text: it holds a NUL byte")]:
         config.write_text(text)
         done = user.send("-p", "office")
@@ -187,6 +191,16 @@ def test_list(user):
         f"b\t{user.home}/.config/spale/b\n"
         f"b\t{user.home}/.spale/b\tnot used: hidden by the one above\n"
         f"c\t{user.home}/.spale/c\n")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["profile", "list"],
+                                  ["profile", "show", "office"]])
+def test_what_nobody_can_read(user, argv):
+    user.profile("office", LEGACY)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = user.send(*argv, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "standard output cannot be written: No space left" in done.stderr
 
 
 def test_show(user):
