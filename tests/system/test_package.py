@@ -88,6 +88,12 @@ def test_without_configuration_nothing_opens(outside):
 
 
 def test_purge_removes_everything():
+    """What an administrator enabled besides, too, and what that keeps in memory."""
+    key = machine.CONF / "server.key"
+    run("systemd-creds", "encrypt", "--with-key=host", "--name=server.key", key,
+        machine.CONF / "server.key.cred")
+    systemctl("enable", "--now", "spale-pins", "spale-key@server.key")
+    assert pathlib.Path("/run/spale-bpf").is_mount()
     run("dpkg", "--purge", "spale", "spale-client")
     assert main_pid() == 0
     for path in (machine.CONF, machine.STATE, pathlib.Path("/usr/sbin/spaled")):
@@ -95,3 +101,5 @@ def test_purge_removes_everything():
     left = run("find", "/etc", "/usr", "/lib/systemd", "/var/lib", "-xdev", "-name", "spale*",
                "-not", "-path", "/usr/local/*").stdout
     assert left == ""
+    assert not pathlib.Path("/run/spale-bpf").exists()
+    assert run("systemctl", "list-units", "--plain", "--no-legend", "spale*").stdout == ""
