@@ -437,7 +437,7 @@ static bool is_uncovered(const Config *config, const Present *present,
 	if (interface->is_attached || interface->is_loopback ||
 	    interfaces_wanted(config, interface))
 		return false;
-	return interface->has_addresses || (parent && parent->is_attached);
+	return interface->delivers || (parent && parent->is_attached);
 }
 
 /* "eth1, macvlan0 and 3 more", or NULL: none, or no memory. */
@@ -497,7 +497,8 @@ static void tell_uncovered(Interfaces *self, const Config *config, uint64_t now_
 			     "through them: %s",
 			     uncovered);
 	else
-		journal_line(LOG_LEVEL_INFO, "Interfaces= covers everything with an address now");
+		journal_line(LOG_LEVEL_INFO,
+			     "Interfaces= covers everything that brings this host packets now");
 	free(self->uncovered);
 	self->uncovered = TAKE_PTR(uncovered);
 	self->has_changed = true;

@@ -55,7 +55,7 @@ typedef struct EnforcerInterface {
 	Mode mode; /* that it is attached in; by an earlier daemon maybe in another one than ours */
 	bool is_up;
 	bool is_loopback;
-	bool has_addresses;	 /* and nothing that it is a port of takes its packets */
+	bool delivers; /* to this host: it is up or has addresses, and nothing takes its packets */
 	uint32_t parent_ifindex; /* of a macvlan or the like: what it is made on; else 0 */
 } EnforcerInterface;
 

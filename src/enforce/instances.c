@@ -438,7 +438,7 @@ int instances_interfaces(Instances *self, EnforcerInterface **ret_interfaces, si
 			.ifindex = found[i].ifindex,
 			.is_up = found[i].is_up,
 			.is_loopback = found[i].is_loopback,
-			.has_addresses = found[i].has_addresses && !found[i].is_port,
+			.delivers = (found[i].is_up || found[i].has_addresses) && !found[i].is_port,
 			.parent_ifindex = is_station(&found[i]) ? found[i].lower_ifindex : 0,
 		};
 		memcpy(interfaces[i].name, found[i].name, sizeof(interfaces[i].name));

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lib import services
+from lib import packets, services
 from lib.foreign import ForeignProgram
 from lib.netns import Link, tcp_closed, tcp_open, wait_until
 
@@ -336,6 +336,30 @@ def test_uncovered_interfaces_are_named_once(make_daemon, lab, plug, shared_keys
     cable.delete()
     time.sleep(1.5)
     assert daemon.log(mark).count("not covered") == 1, daemon.log(mark)
+
+
+def test_uncovered_interface_without_addresses(make_daemon, lab, plug, shared_keys):
+    """It answers all the same, on the addresses of others, so it is named; down it does not."""
+    daemon = make_daemon("tc", shared_keys)
+    daemon.start()
+    mark = daemon.mark()
+    cable = plug("more0")
+    lab.server.ip("addr flush dev more0")
+    assert daemon.wait_log(r"(?m)not covered by Interfaces=.*: more0$", mark, timeout=6), \
+        daemon.log(mark)
+    lab.server.ip("addr flush dev more0")
+    link = Link(cable.link.namespace, "far99", Cable.MAC, Cable.SERVER_MAC, lab.client.sources,
+                lab.client.server)
+    probe = packets.Probe(link, "ipv4", "tcp", services.TCP)
+    with packets.Wire(link) as sender, packets.Wire(lab.client) as listener:
+        sender.send(probe.frame(probe.ip() / probe.transport()))
+        assert packets.collect(listener, {probe.source_port}, 2)
+    mark = daemon.mark()
+    lab.server.ip("addr add 10.98.0.1/24 dev s1", "addr del 10.98.0.1/24 dev s1")
+    time.sleep(1.5)
+    assert "covers everything" not in daemon.log(mark)
+    lab.server.ip("link set more0 down")
+    assert daemon.wait_log("covers everything", mark, timeout=6), daemon.log(mark)
 
 
 def test_children_of_covered_interfaces_are_named(make_daemon, lab, shared_keys):

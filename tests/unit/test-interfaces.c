@@ -198,8 +198,8 @@ static void test_uncovered(void **data)
 
 	want(fixture, "eth0", NULL);
 	appear(fixture, "lo", 1)->is_loopback = true;
-	appear(fixture, "eth0", 2)->has_addresses = true;
-	fixture->fake->interfaces[0].has_addresses = true;
+	appear(fixture, "eth0", 2)->delivers = true;
+	fixture->fake->interfaces[0].delivers = true;
 	assert_int_equal(interfaces_set(&fixture->interfaces, &fixture->config, 0, NOW), 0);
 	assert_int_equal(interfaces_run(&fixture->interfaces, &fixture->config, NOW),
 			 settled_mono_ns);
@@ -210,7 +210,7 @@ static void test_uncovered(void **data)
 	appear(fixture, "plain", 3);
 	appear(fixture, "child", 4)->parent_ifindex = 2;
 	appear(fixture, "elsewhere", 5)->parent_ifindex = 3;
-	appear(fixture, "eth1", 6)->has_addresses = true;
+	appear(fixture, "eth1", 6)->delivers = true;
 	interfaces_follow(&fixture->interfaces, &fixture->config, ENFORCER_ADDRESSES_CHANGED, NOW);
 	interfaces_run(&fixture->interfaces, &fixture->config, settled_mono_ns);
 	assert_string_equal(fixture->interfaces.uncovered, "child, eth1");
