@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/keeper.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/journal.h"
@@ -24,9 +25,20 @@ int keeper_open(Keeper *self, const Config *config)
 	else if (config->pin)
 		r = pins_new(config->pin_directory, fd_store_for_enforcer(self->fds), &self->pins,
 			     &error);
+	/* What another loader attaches is with him; but for want of pins nothing may be open. */
+	self->goes_unpinned = r < 0 && r != -ENOMEM && self->fds && !config->external;
 	if (r < 0)
-		journal_line(LOG_LEVEL_ERROR, "%s", error ?: strerror(-r));
-	return r;
+		journal_line(LOG_LEVEL_ERROR, "%s%s", error ?: strerror(-r),
+			     self->goes_unpinned
+				     ? ": nothing is pinned, so to stop the service "
+				       "opens the ports; once that can be used, restart it"
+				     : "");
+	return self->goes_unpinned ? 0 : r;
+}
+
+const char *keeper_problem(const Keeper *self)
+{
+	return self->goes_unpinned ? "PinDirectory= cannot be used and nothing is pinned" : NULL;
 }
 
 const EnforcerStore *keeper_store(const Keeper *self)

@@ -13,13 +13,20 @@ typedef struct Keeper {
 	FdStore *fds; /* NULL: by hand */
 	Pins *pins;   /* NULL: none */
 	bool is_external;
+	bool goes_unpinned; /* though there should be pins */
 } Keeper;
 
 void keeper_done(Keeper *self);
 #define _cleanup_keeper_ _cleanup_(keeper_done)
 
-/* Opens the pins that CONFIG wants. Returns 0 or, logged, a negative errno. */
+/*
+ * Opens the pins that CONFIG wants; a service whose pins cannot be opened has to do without.
+ * Returns 0 or a negative errno. What fails is logged.
+ */
 int keeper_open(Keeper *self, const Config *config);
+
+/* What is wrong since then, as a sentence; or NULL. */
+const char *keeper_problem(const Keeper *self);
 
 /* Owned by the keeper; NULL: nobody keeps anything. */
 const EnforcerStore *keeper_store(const Keeper *self);

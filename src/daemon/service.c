@@ -236,7 +236,7 @@ static int reload(Service *service)
 			   setup.keeps_keys ? NULL : &setup.keys, TAKE_PTR(setup.clients));
 	if (r < 0)
 		return r;
-	service->status.fallback = NULL;
+	service->status.fallback = keeper_problem(service->keeper);
 	manager_set_layers(service->manager, TAKE_PTR(setup.layers), service->keeper->fds);
 	manager_set_roster(service->manager, &setup.roster);
 	return watch_clients(service);
@@ -313,7 +313,7 @@ static int make_manager(Service *service, Setup *setup)
 		return r;
 	}
 	before = policy_before(enforcer, options);
-	service->status.fallback = setup->fallback;
+	service->status.fallback = setup->fallback ?: keeper_problem(service->keeper);
 	r = manager_new(enforcer, TAKE_PTR(setup->config), &setup->keys, TAKE_PTR(setup->clients),
 			service->state, &clock_system, &service->manager);
 	if (r < 0)

@@ -228,6 +228,8 @@ int pins_new(const char *directory, const EnforcerStore *next, Pins **ret_pins, 
 			(void)rmdir(directory);
 		return r;
 	}
+	if (faccessat(pins->directory_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return fail(ret_error, -errno, directory, strerror(errno));
 	r = for_each_pin(pins->directory_fd, NULL);
 	if (r < 0)
 		return fail(ret_error, r, directory, strerror(-r));

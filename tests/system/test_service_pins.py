@@ -106,6 +106,33 @@ def test_mount_stays_when_its_service_stops(pinned, outside):
     assert outside.is_kept_from(services.TCP)
 
 
+@pytest.mark.parametrize("owner", [None, "root"])
+def test_unusable_directory_opens_nothing(outside, alice, owner):
+    """One that is not there, or somebody else's: the service goes on without pins, also at a boot."""
+    elsewhere = BPFFS / "spale-else"
+    configure(f"Pin=yes\nPinDirectory={elsewhere if owner else '/run/nowhere'}")
+    if owner:
+        elsewhere.mkdir(mode=0o755)
+    try:
+        systemctl("stop", "spaled")
+        said = machine.Said()
+        systemctl("start", "spaled")
+        assert "nothing is pinned, so to stop the service opens the ports" in said
+        assert outside.is_kept_from(services.TCP)
+        assert outside.gets_in(alice)
+        systemctl("reload", "spaled")
+        assert machine.wait_until(lambda: show("StatusText") == (
+            "1 grants, 1 knocks accepted; PinDirectory= cannot be used and nothing is pinned"))
+        systemctl("restart", "spaled")
+        assert outside.is_kept_from(services.TCP, source=1)
+        assert outside.reaches(services.TCP)
+        systemctl("stop", "spaled")
+        assert outside.reaches(services.TCP, source=1)
+    finally:
+        if owner:
+            elsewhere.rmdir()
+
+
 def test_drives_what_another_loader_attached(outside, alice):
     objects = run("dpkg", "--listfiles", "spale").stdout.split()
     PINS.mkdir(mode=0o700)
