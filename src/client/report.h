@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What spale-send tells people: one line each on standard error, for standard output belongs to
- * whoever uses it in a ProxyCommand. Never anything secret; control characters are escaped, for what
- * is quoted may be somebody else's.
+ * whoever uses it in a ProxyCommand. Never anything secret; control characters are escaped, for
+ * what is quoted may be somebody else's.
  */
 #pragma once
 

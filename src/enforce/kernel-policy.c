@@ -236,7 +236,7 @@ static int make_settings(Enforcer *report, const Config *config, const PrefixUse
 		if (error < 0)
 			return enforcer_fail(report, error,
 					     "%s= cannot change again while grants of two earlier "
-					     "lengths live: wait for their end",
+					     "lengths live: wait for their end, or restart",
 					     keys[family]);
 	}
 

@@ -208,6 +208,36 @@ def test_policy_for_a_while_and_for_good(outside, alice, on_the_bus):
     assert not (machine.STATE / "policy.conf").exists()
 
 
+def test_prefix_length_that_only_a_restart_can_take(outside, alice, on_the_bus):
+    """There are grants of two lengths, of which one goes with the restart, and one cannot stay."""
+    said = machine.Said()
+    ctl("grant", "--permanent", "198.51.100.16/28")
+    outside.knock(alice)
+    assert "knock accepted" in said
+    try:
+        machine.write_configuration(extra="[Grant]\nPrefix4=24\n")
+        assert systemctl("reload", "spaled", check=False).returncode != 0
+        assert "wait for their end, or restart" in said
+        restart()
+        assert outside.reaches(services.TCP) and outside.reaches(services.TCP, source=1)
+        assert "198.51.100.16/28" in ctl("list", "grants").stdout
+        ctl("revoke", "alice")
+        assert outside.is_kept_from(services.TCP)
+        # And so that nothing of the old length would have to go.
+        machine.write_configuration(extra="[Grant]\nPrefix4=28\n")
+        restart()
+        ctl("grant", "--permanent", "203.0.113.128/26")
+        machine.write_configuration()
+        said = machine.Said()
+        restart()
+        assert r"grant revoked: source=203.0.113.128/26 .*reason=enforcer" in said
+        assert "198.51.100.16/28" in ctl("list", "grants").stdout
+    finally:
+        machine.write_configuration()
+        (machine.STATE / "grants.conf").unlink(missing_ok=True)
+        systemctl("restart", "spaled")
+
+
 def test_log_only_for_good(outside, alice, on_the_bus):
     ctl("log-only", "--permanent", "on")
     assert outside.reaches(services.TCP)
