@@ -165,19 +165,29 @@ static void rename_item(Interfaces *self, Interface *item, const EnforcerInterfa
 	memcpy(item->name, interface->name, sizeof(item->name));
 }
 
+static uint64_t backoff_ns(unsigned failures)
+{
+	uint64_t delay_ns = RETRY_FIRST_NS << (failures < 8 ? failures - 1 : 7);
+
+	return delay_ns < RETRY_LAST_NS ? delay_ns : RETRY_LAST_NS;
+}
+
 /*
  * Somebody's program is asked before ours: that is changed at once, but with somebody who wants to
- * be first as well only now and then.
+ * be first as well less and less often.
  */
-static void fall_behind(Interfaces *self, Interface *item, uint64_t now_mono_ns)
+static void fall_behind(Interfaces *self, Interface *item, const EnforcerInterface *interface,
+			uint64_t now_mono_ns)
 {
 	static const char why[] = "somebody's program came before it";
-	bool again = item->behind_mono_ns && now_mono_ns - item->behind_mono_ns < RETRY_LAST_NS;
+	bool again = item->behind_mono_ns && now_mono_ns - item->behind_mono_ns < 2 * RETRY_LAST_NS;
 
+	item->fights = again ? item->fights + 1 : 0;
 	tell(self, JOURNAL_INTERFACE_LOST, item->name, why);
 	item->state = INTERFACE_FAILING;
+	item->was_up = interface->is_up;
 	item->failures = 0;
-	item->retry_mono_ns = again ? now_mono_ns + RETRY_LAST_NS : 0;
+	item->retry_mono_ns = again ? now_mono_ns + backoff_ns(item->fights) : 0;
 	item->behind_mono_ns = now_mono_ns;
 	set_problem(item, strdup(why));
 	self->again_mono_ns = 0;
@@ -215,7 +225,7 @@ static void follow(Interfaces *self, const Config *config, const Present *presen
 			/* Wherever that was noticed. */
 			self->again_mono_ns = 0;
 		} else if (item->state == INTERFACE_ATTACHED && interface->is_behind) {
-			fall_behind(self, item, now_mono_ns);
+			fall_behind(self, item, interface, now_mono_ns);
 		} else if (item->state == INTERFACE_FAILING && is_guarded(config, interface) &&
 			   interfaces_wanted(config, interface)) {
 			come_forward(self, config, item);
@@ -243,13 +253,6 @@ static void note_attached(Interfaces *self, const Config *config, const Present 
 }
 
 /* ---- attaching ----------------------------------------------------------------------------- */
-
-static uint64_t backoff_ns(unsigned failures)
-{
-	uint64_t delay_ns = RETRY_FIRST_NS << (failures < 8 ? failures - 1 : 7);
-
-	return delay_ns < RETRY_LAST_NS ? delay_ns : RETRY_LAST_NS;
-}
 
 /* Notes that ITEM could not be attached, and says so unless it was said before. */
 static void note_failure(Interfaces *self, Interface *item, const EnforcerInterface *interface,

@@ -31,6 +31,7 @@ typedef struct Interface {
 	InterfaceState state;
 	bool is_fresh;		 /* by the change that is being made */
 	uint64_t behind_mono_ns; /* when somebody's program last came before ours; 0: never */
+	unsigned fights;	 /* times that it did so, in a row */
 
 	/* FAILING */
 	bool was_up;

@@ -247,6 +247,7 @@ static void test_somebody_comes_first(void **data)
 
 	want(fixture, "eth0", NULL);
 	interface = appear(fixture, "eth0", 2);
+	interface->is_up = true;
 	assert_int_equal(interfaces_set(&fixture->interfaces, &fixture->config, 0, NOW), 0);
 	interface->is_behind = true;
 	follow(fixture, now_mono_ns);
@@ -254,21 +255,20 @@ static void test_somebody_comes_first(void **data)
 	assert_false(interface->is_behind);
 	assert_null(fixture->interfaces.items[0].problem);
 
-	/* He does it again. */
-	now_mono_ns += NSEC_PER_SEC;
-	interface->is_behind = true;
-	for (int i = 0; i < 3; i++) {
+	/* He does it again, and again. */
+	for (uint64_t seconds = 1; seconds <= 4; seconds *= 2) {
+		interface->is_behind = true;
 		follow(fixture, now_mono_ns);
+		follow(fixture, now_mono_ns + seconds * NSEC_PER_SEC - 1);
 		assert_true(interface->is_behind);
 		assert_int_equal(interfaces_count(&fixture->interfaces, INTERFACE_FAILING), 1);
 		assert_non_null(fixture->interfaces.items[0].problem);
-		now_mono_ns += NSEC_PER_SEC;
+		now_mono_ns += seconds * NSEC_PER_SEC;
+		interfaces_run(&fixture->interfaces, &fixture->config, now_mono_ns);
+		assert_false(interface->is_behind);
+		assert_states(fixture, 1, 0, 0);
 	}
-	now_mono_ns += 60 * NSEC_PER_SEC;
-	assert_true(interfaces_run(&fixture->interfaces, &fixture->config, now_mono_ns) >
-		    now_mono_ns);
-	assert_false(interface->is_behind);
-	assert_states(fixture, 1, 0, 0);
+	now_mono_ns += 120 * NSEC_PER_SEC;
 
 	/* He goes by himself. */
 	interface->is_behind = true;
