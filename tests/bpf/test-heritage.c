@@ -413,6 +413,41 @@ static void test_other_abi_is_refused(void **state)
 	assert_int_equal(help_xdp_id("near"), 0);
 }
 
+static size_t kept_guards(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < kept_count; i++)
+		count += strncmp(kept[i].name, "link-", 5) == 0 ||
+			 strncmp(kept[i].name, "gate-", 5) == 0;
+	return count;
+}
+
+/* What came before somebody's program again is what is kept, and nothing else. */
+static void test_what_is_first_again_is_kept(void **state)
+{
+	_cleanup_close_ int foreign = help_foreign_program("foreign_tc", false);
+	Enforcer *enforcer = heir();
+
+	(void)state;
+	set_policy(enforcer, MODE_TC);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	_cleanup_close_ int link = help_foreign_tc_first("near", foreign);
+	assert_done(enforcer, enforcer_attach(enforcer, "near", MODE_TC));
+	assert_int_equal(kept_guards(), 1);
+	enforcer_free(enforcer);
+	help_send_syn("far", HELP_TCP_PORT);
+	enforcer = heir();
+	assert_true(enforcer_is_intact(enforcer));
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 1), 1);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
+	assert_int_equal(kept_guards(), 0);
+	assert_int_equal(help_tc_count("near"), 1);
+	enforcer_free(enforcer);
+	if (link < 0)
+		assert_true(help_run("tc qdisc del dev near clsact"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +460,7 @@ int main(void)
 			cmocka_unit_test_teardown(test_killed_while_mode_changes, empty_store)),
 		cmocka_unit_test_teardown(test_killed_while_going_first, empty_store),
 		cmocka_unit_test_teardown(test_interface_went_meanwhile, empty_store),
+		cmocka_unit_test_teardown(test_what_is_first_again_is_kept, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_other_abi_is_refused, empty_store)),
 	};
 
