@@ -71,6 +71,16 @@ const struct row host_rows[] = {
 	 LOCAL,
 	 .grants = {{.present = true, .idle = NEVER, .grace = NEVER, .last = LAST_KEPT}}},
 
+	/* Where it is not sent as it stands, it is sent elsewhere all the same. */
+	{"scope local, into a tunnel",
+	 {TO("203.0.114.9", "2001:db8:fff2::9")},
+	 IS(FORWARDED),
+	 LOCAL},
+	{"scope local, too narrow",
+	 {TO("203.0.115.9", "2001:db8:fff3::9"), .payload = 1400},
+	 IS(FORWARDED),
+	 LOCAL},
+
 	/* What no route leads to, or only one that ends there, is not forwarded. */
 	{"scope local, no route", {TO("10.9.9.9", "2001:db9::9")}, IS(DENIED), LOCAL},
 	{"scope local, blackhole", {TO("203.0.112.1", "2001:db8:fff1::1")}, IS(DENIED), LOCAL},
