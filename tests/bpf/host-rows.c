@@ -81,6 +81,25 @@ const struct row host_rows[] = {
 	 IS(FORWARDED),
 	 LOCAL},
 
+	/* A rule has one kind of datagrams for this host. */
+	{"scope local, rule",
+	 {TO("203.0.116.9", "2001:db8:fff4::9"), .protocol = IPPROTO_UDP, .source_port = 7777},
+	 IS(DENIED),
+	 LOCAL},
+	{"scope local, rule for another source port",
+	 {TO("203.0.116.9", "2001:db8:fff4::9"), .protocol = IPPROTO_UDP},
+	 IS(FORWARDED),
+	 LOCAL},
+	{"scope local, rule for another destination port",
+	 {TO("203.0.116.9", "2001:db8:fff4::9"), .protocol = IPPROTO_UDP, .source_port = 7777,
+	  .port = SHARED_PORT},
+	 IS(FORWARDED),
+	 LOCAL},
+	{"scope local, rule for another protocol",
+	 {TO("203.0.116.9", "2001:db8:fff4::9"), .source_port = 7777},
+	 IS(FORWARDED),
+	 LOCAL},
+
 	/* What no route leads to, or only one that ends there, is not forwarded. */
 	{"scope local, no route", {TO("10.9.9.9", "2001:db9::9")}, IS(DENIED), LOCAL},
 	{"scope local, blackhole", {TO("203.0.112.1", "2001:db8:fff1::1")}, IS(DENIED), LOCAL},
