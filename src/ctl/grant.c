@@ -96,49 +96,76 @@ static int read_durations(const Options *options, GrantOrder *order)
 	return 0;
 }
 
-int grant_split_zone(const char *text, char **ret_address, const char **interface)
+int grant_split_zone(const char *text, char **ret_address, char **ret_interface)
 {
-	_cleanup_free_ char *address = strdup(text);
-	char *zone = address ? strchr(address, '%') : NULL;
+	_cleanup_free_ char *address = NULL, *interface = NULL;
+	const char *zone = strchrnul(text, '%'), *name = *zone ? zone + 1 : zone;
+	size_t size = strcspn(name, "/"), before = (size_t)(zone - text);
+	bool in_brackets = *text == '[' && *zone && !memchr(text, ']', before) && size > 0 &&
+			   name[size - 1] == ']';
 
-	if (!address)
+	/* What is behind the interface belongs to the address: "[fe80::%eth0]/64". */
+	if (asprintf(&address, "%.*s%s%s", (int)before, text, in_brackets ? "]" : "", name + size) <
+	    0) {
+		address = NULL;
 		return -ENOMEM;
-	if (zone) {
-		const char *name = strchr(text, '%') + 1;
-
-		if (*interface && strcmp(*interface, name) != 0) {
-			report_error("two interfaces: %s and %s", name, *interface);
-			return -EINVAL;
-		}
-		if (!*name) {
-			report_error("'%s' lacks the interface behind its %%", text);
-			return -EINVAL;
-		}
-		*interface = name;
-		*zone = '\0';
+	}
+	if (in_brackets)
+		size--;
+	if (*zone && size == 0) {
+		report_error("'%s' lacks the interface behind its %%", text);
+		return -EINVAL;
+	}
+	if (*zone) {
+		interface = strndup(name, size);
+		if (!interface)
+			return -ENOMEM;
 	}
 	*ret_address = TAKE_PTR(address);
+	*ret_interface = TAKE_PTR(interface);
+	return 0;
+}
+
+/* Address and interface as the argument and --interface have them. */
+static int read_source(const Options *options, char **ret_source, char **ret_interface)
+{
+	const char *given = options->values[OPTION_INTERFACE];
+	_cleanup_free_ char *address = NULL, *interface = NULL;
+
+	if (grant_split_zone(options->arguments[0], &address, &interface) < 0)
+		return -EINVAL;
+	if (given && interface && strcmp(given, interface) != 0) {
+		report_error("two interfaces: %s and %s", interface, given);
+		return -EINVAL;
+	}
+	if (given && !interface) {
+		interface = strdup(given);
+		if (!interface)
+			return -ENOMEM;
+	}
+	if (options_prefix("address", address, ret_source) < 0)
+		return -EINVAL;
+	*ret_interface = TAKE_PTR(interface);
 	return 0;
 }
 
 ExitCode verb_grant(const Options *options)
 {
-	_cleanup_free_ char *address = NULL, *source = NULL, *ports_text = NULL;
+	_cleanup_free_ char *source = NULL, *interface = NULL, *ports_text = NULL;
 	_cleanup_port_list_ PortList ports = PORT_LIST_NULL;
 	_cleanup_record_ Record record = {0};
 	_cleanup_bus_ sd_bus *bus = NULL;
 	GrantOrder order = {
 		.ports = &ports,
-		.interface = options->values[OPTION_INTERFACE],
 		.permanent = options_has(options, OPTION_PERMANENT),
 	};
 	ExitCode code;
 
-	if (grant_split_zone(options->arguments[0], &address, &order.interface) < 0 ||
-	    options_prefix("address", address, &source) < 0 || read_ports(options, &ports) < 0 ||
+	if (read_source(options, &source, &interface) < 0 || read_ports(options, &ports) < 0 ||
 	    read_durations(options, &order) < 0)
 		return EXIT_CODE_USAGE;
 	order.source = source;
+	order.interface = interface;
 	code = bus_open(options->ask, &bus);
 	if (code == EXIT_CODE_DONE)
 		code = grant_add(bus, &order, &record);

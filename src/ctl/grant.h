@@ -15,10 +15,10 @@ typedef struct GrantOrder {
 } GrantOrder;
 
 /*
- * "fe80::1%eth0" is an address and the interface, which is moved to *INTERFACE (a part of TEXT)
- * unless that is another one already. The caller frees the address. 0, or a negative errno.
+ * "fe80::1%eth0", perhaps in brackets, is an address and an interface (NULL: not said), both of
+ * which the caller frees. 0, or a negative errno.
  */
-int grant_split_zone(const char *text, char **ret_address, const char **interface);
+int grant_split_zone(const char *text, char **ret_address, char **ret_interface);
 
 /* Adds it; RECORD gets id, object and source. */
 ExitCode grant_add(sd_bus *bus, const GrantOrder *order, Record *record);

@@ -91,16 +91,15 @@ static int check_source(const Prefix *source, const char *zone)
 /* An empty one is none. A link-local one is at the interface that is closed, or at its own. */
 static int set_address(SetupPlan *plan, const char *text)
 {
-	_cleanup_free_ char *address = NULL, *source = NULL;
-	const char *zone = NULL;
+	_cleanup_free_ char *address = NULL, *source = NULL, *own = NULL;
+	const char *zone;
 	Prefix prefix;
 
-	if (*text && (grant_split_zone(text, &address, &zone) < 0 ||
+	if (*text && (grant_split_zone(text, &address, &own) < 0 ||
 		      options_prefix("address", address, &source) < 0 ||
-		      prefix_parse(source, &prefix) < 0 || check_source(&prefix, zone) < 0))
+		      prefix_parse(source, &prefix) < 0 || check_source(&prefix, own) < 0))
 		return -EINVAL;
-	if (source && !zone && address_is_link_local(&prefix.address))
-		zone = plan->interface;
+	zone = own || !source || !address_is_link_local(&prefix.address) ? own : plan->interface;
 	free(plan->address);
 	plan->address = TAKE_PTR(source);
 	snprintf(plan->zone, sizeof(plan->zone), "%s", zone ? zone : "");

@@ -217,6 +217,24 @@ def test_a_grant_at_one_interface():
     assert as_json("list", "grants", "--source", "fe80::77") == []
 
 
+@pytest.mark.parametrize("written", ["[fe80::77%eth0]", "[fe80::77]%eth0", "FE80::77%eth0"])
+def test_ways_to_write_an_interface(written):
+    spalectl("grant", written)
+    # As the list has it, and as others may have it: the same grant.
+    for way in ("fe80::%eth0/64", "fe80::/64%eth0", "[fe80::%eth0]/64"):
+        spalectl("grant", way)
+    assert [row["source"] for row in as_json("list", "grants", "--source", "fe80::/64")] == [
+        "fe80::77%eth0", "fe80::%eth0/64"]
+    assert spalectl("revoke", "fe80::/64").stdout == "Revoked 2 grants.\n"
+
+
+def test_wrong_ways_to_write_an_interface():
+    for written in ("fe80::77%", "[fe80::77%]", "fe80::77%/64"):
+        assert fails(2, "lacks the interface", "grant", written)
+    assert fails(2, "is not usable", "grant", "[fe80::77%eth0")
+    assert fails(2, "two interfaces: eth0 and lo", "grant", "fe80::77%eth0", "--interface", "lo")
+
+
 def test_allowed(outside):
     spalectl("allow", "[fd77::]/64")
     assert {"prefix": "fd77::/64", "permanent": False} in as_json("list", "allowed")
