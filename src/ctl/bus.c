@@ -95,16 +95,26 @@ static const struct {
 	{"org.spale1.Error.NoTrial", EXIT_CODE_NOT_FOUND, "'spalectl trial DURATION' begins one"},
 };
 
+/* The bus, which closes connections that are too many too. */
+static bool has_hung_up(int r)
+{
+	return r == -ECONNRESET || r == -ENOTCONN;
+}
+
+static ExitCode report_hung_up(void)
+{
+	report_error("the system bus has hung up");
+	return EXIT_CODE_NOT_RUNNING;
+}
+
 ExitCode bus_report(const sd_bus_error *error, int r)
 {
 	const char *message, *hint = NULL;
 	ExitCode code = EXIT_CODE_FAILED;
 
 	if (!sd_bus_error_is_set(error)) {
-		if (r == -ECONNRESET || r == -ENOTCONN) {
-			report_error("the system bus has hung up");
-			return EXIT_CODE_NOT_RUNNING;
-		}
+		if (has_hung_up(r))
+			return report_hung_up();
 		report_error("spaled cannot be asked: %s", strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
@@ -127,6 +137,8 @@ ExitCode bus_filled(int r)
 {
 	if (r >= 0)
 		return EXIT_CODE_DONE;
+	if (has_hung_up(r))
+		return report_hung_up();
 	if (r == -EBADMSG || r == -ENXIO)
 		report_error("spaled's answer is not what this version of spalectl understands");
 	else

@@ -8,5 +8,5 @@ typedef enum ExitCode {
 	EXIT_CODE_USAGE = 2,
 	EXIT_CODE_NOT_RUNNING = 3, /* no system bus, or no spaled on it */
 	EXIT_CODE_NOT_AUTHORISED = 4,
-	EXIT_CODE_NOT_FOUND = 5, /* no such grant, client, interface or prefix */
+	EXIT_CODE_NOT_FOUND = 5, /* no such grant, client, interface or trial */
 } ExitCode;

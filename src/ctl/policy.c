@@ -150,10 +150,10 @@ ExitCode verb_log_only(const Options *options)
 ExitCode verb_trial(const Options *options)
 {
 	_cleanup_message_ sd_bus_message *reply = NULL;
-	char relative[TEXT_TIME_MAX], absolute[TEXT_TIME_MAX];
+	char duration[TEXT_TIME_MAX], absolute[TEXT_TIME_MAX];
 	_cleanup_record_ Record record = {0};
 	_cleanup_bus_ sd_bus *bus = NULL;
-	uint64_t seconds, until;
+	uint64_t seconds;
 	ExitCode code;
 	int r;
 
@@ -168,13 +168,11 @@ ExitCode verb_trial(const Options *options)
 	r = bus_read_field(reply, "trial_until", VALUE_TIME, &record);
 	if (r < 0)
 		return bus_filled(r);
-	until = record_get(&record, "trial_until")->number;
-	r = output_done(
-		&options->output, &record,
-		"Enforcing, for a trial: it drops nothing any more %s, at %s, unless "
-		"'spalectl confirm' is called before.",
-		text_relative(until, output_style(&options->output).now_real_usec, relative),
-		text_absolute(until, absolute));
+	r = output_done(&options->output, &record,
+			"Enforcing, for a trial: it drops nothing any more in %s, at %s, unless "
+			"'spalectl confirm' is called before.",
+			text_duration(seconds, duration),
+			text_absolute(record_get(&record, "trial_until")->number, absolute));
 	return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
 }
 

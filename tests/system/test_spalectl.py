@@ -53,6 +53,9 @@ def test_not_running():
     assert fails(3, "not running, and not configured: 'spalectl setup'", "status")
     assert fails(3, "not running", "list", "grants", "--json")
     assert fails(3, "not running", "grant", "192.0.2.1")
+    for address, said in (("unix:path=/nowhere", "no system bus"),
+                          ("tcp:host=127.0.0.1,port=1", "the system bus has hung up")):
+        assert fails(3, said, "status", env=os.environ | {"DBUS_SYSTEM_BUS_ADDRESS": address})
 
 
 def test_wrong_usage():
@@ -399,7 +402,7 @@ def test_trial_ends_though_the_daemon_was_killed(outside):
 def test_trial_in_a_terminal_that_is_confirmed(outside):
     spalectl("log-only", "on")
     with Terminal("spalectl", "trial", "6s") as terminal:
-        assert terminal.shows("Enforcing, for a trial")
+        assert terminal.shows("Enforcing, for a trial: it drops nothing any more in 6s, at")
         assert terminal.status() == 0
     with Terminal("spalectl", "confirm") as terminal:
         assert terminal.shows("Confirmed")
