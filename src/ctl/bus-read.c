@@ -155,8 +155,7 @@ int bus_read_value(sd_bus_message *message, ValueKind kind, Value *ret_value)
 	}
 	if (r < 0)
 		return r;
-	*ret_value = value;
-	value = (Value){0};
+	*ret_value = value_take(&value);
 	return 0;
 }
 

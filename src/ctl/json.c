@@ -17,6 +17,28 @@ static void json_putp(json_object **object)
 
 #define _cleanup_json_ _cleanup_(json_putp)
 
+/* Adds ITEM, which is moved in whatever is returned: 0 or -ENOMEM. */
+static int add_item(json_object *array, json_object *item)
+{
+	_cleanup_json_ json_object *owned = item;
+
+	if (!owned || json_object_array_add(array, owned) < 0)
+		return -ENOMEM;
+	owned = NULL;
+	return 0;
+}
+
+/* The same; an ITEM that is NULL is what JSON calls null. */
+static int add_member(json_object *object, const char *name, json_object *item)
+{
+	_cleanup_json_ json_object *owned = item;
+
+	if (json_object_object_add(object, name, owned) < 0)
+		return -ENOMEM;
+	owned = NULL;
+	return 0;
+}
+
 static json_object *from_ports(const PortList *ports)
 {
 	_cleanup_json_ json_object *array = json_object_new_array();
@@ -25,12 +47,9 @@ static json_object *from_ports(const PortList *ports)
 		return NULL;
 	port_list_foreach (range, ports) {
 		char text[PORT_RANGE_TEXT_MAX];
-		json_object *item = json_object_new_string(port_range_format(range, text));
 
-		if (!item || json_object_array_add(array, item) < 0) {
-			json_object_put(item);
+		if (add_item(array, json_object_new_string(port_range_format(range, text))) < 0)
 			return NULL;
-		}
 	}
 	return TAKE_PTR(array);
 }
@@ -40,12 +59,8 @@ static json_object *from_list(const Value *value)
 	_cleanup_json_ json_object *array = json_object_new_array();
 
 	for (size_t i = 0; array && i < value->list.count; i++) {
-		json_object *item = json_object_new_string(value->list.items[i].text);
-
-		if (!item || json_object_array_add(array, item) < 0) {
-			json_object_put(item);
+		if (add_item(array, json_object_new_string(value->list.items[i].text)) < 0)
 			return NULL;
-		}
 	}
 	return TAKE_PTR(array);
 }
@@ -57,10 +72,8 @@ static json_object *from_numbers(const Value *value)
 	for (size_t i = 0; object && i < value->list.count; i++) {
 		json_object *item = json_object_new_uint64(value->list.items[i].number);
 
-		if (!item || json_object_object_add(object, value->list.items[i].text, item) < 0) {
-			json_object_put(item);
+		if (!item || add_member(object, value->list.items[i].text, item) < 0)
 			return NULL;
-		}
 	}
 	return TAKE_PTR(object);
 }
@@ -127,12 +140,9 @@ char *json_format(const Record *record, bool pretty)
 	for (size_t i = 0; object && i < record->count; i++) {
 		json_object *item;
 
-		if (from_value(&record->fields[i].value, &item) < 0)
+		if (from_value(&record->fields[i].value, &item) < 0 ||
+		    add_member(object, record->fields[i].name, item) < 0)
 			return NULL;
-		if (json_object_object_add(object, record->fields[i].name, item) < 0) {
-			json_object_put(item);
-			return NULL;
-		}
 	}
 	text = object ? json_object_to_json_string_ext(object, style) : NULL;
 	return text ? strdup(text) : NULL;

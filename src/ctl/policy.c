@@ -77,7 +77,7 @@ ExitCode verb_protect(const Options *options)
 	_cleanup_free_ char *text = NULL, *what = NULL;
 	_cleanup_record_ Record record = {0};
 	_cleanup_bus_ sd_bus *bus = NULL;
-	Value value = {.kind = VALUE_PORTS};
+	_cleanup_value_ Value value = {.kind = VALUE_PORTS};
 	ExitCode code;
 	int r;
 
@@ -100,7 +100,7 @@ ExitCode verb_protect(const Options *options)
 	text = text_ports(&ports);
 	r = port_list_copy(&ports, &value.ports);
 	if (r >= 0)
-		r = record_set(&record, "protected_ports", value);
+		r = record_set(&record, "protected_ports", value_take(&value));
 	if (r < 0 || !text || asprintf(&what, "Protected now: %s", text) < 0) {
 		what = NULL;
 		return bus_filled(-ENOMEM);

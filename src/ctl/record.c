@@ -30,6 +30,14 @@ void value_done(Value *value)
 	*value = (Value){0};
 }
 
+Value value_take(Value *value)
+{
+	Value taken = *value;
+
+	*value = (Value){0};
+	return taken;
+}
+
 int value_add_item(Value *value, const char *text, uint64_t number)
 {
 	_cleanup_free_ char *copy = strdup(text);

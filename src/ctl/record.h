@@ -64,6 +64,9 @@ typedef struct RecordList {
 void value_done(Value *value);
 #define _cleanup_value_ _cleanup_(value_done)
 
+/* The value, which its place does not own any more. */
+Value value_take(Value *value);
+
 /* Adds a copy of TEXT to a VALUE_LIST or VALUE_NUMBERS. 0 or -ENOMEM. */
 int value_add_item(Value *value, const char *text, uint64_t number);
 

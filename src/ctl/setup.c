@@ -272,7 +272,7 @@ static ExitCode say_next(const Options *options, const SetupPlan *plan, const Or
 					    [SETUP_ENFORCE] = "enforcing"};
 	_cleanup_record_ Record record = {0};
 	_cleanup_free_ char *key_file = NULL;
-	Value ports = {.kind = VALUE_PORTS};
+	_cleanup_value_ Value ports = {.kind = VALUE_PORTS};
 	char host[256];
 	int r;
 
@@ -285,7 +285,7 @@ static ExitCode say_next(const Options *options, const SetupPlan *plan, const Or
 	if (r >= 0)
 		r = port_list_copy(&plan->ports, &ports.ports);
 	if (r >= 0)
-		r = record_set(&record, "protected_ports", ports);
+		r = record_set(&record, "protected_ports", value_take(&ports));
 	if (r >= 0)
 		r = record_set_number(&record, "knock_port", plan->knock_port);
 	if (r >= 0)

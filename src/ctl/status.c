@@ -32,7 +32,7 @@ static const Column status_columns[] = {
 static int name_interfaces(Record *record)
 {
 	const Value *paths = record_get(record, "interfaces");
-	Value names = {.kind = VALUE_LIST};
+	_cleanup_value_ Value names = {.kind = VALUE_LIST};
 	int r = 0;
 
 	for (size_t i = 0; paths->kind == VALUE_LIST && i < paths->list.count && r >= 0; i++) {
@@ -43,11 +43,7 @@ static int name_interfaces(Record *record)
 		if (r >= 0)
 			r = value_add_item(&names, r > 0 ? name : paths->list.items[i].text, 0);
 	}
-	if (r < 0) {
-		value_done(&names);
-		return r;
-	}
-	return record_set(record, "interfaces", names);
+	return r < 0 ? r : record_set(record, "interfaces", value_take(&names));
 }
 
 /* Interfaces that spaled has no program at, in sentences. */
@@ -98,11 +94,7 @@ static int add_problems(Record *record, const RecordList *interfaces)
 	}
 	if (r >= 0)
 		r = add_unprotected(interfaces, &problems);
-	if (r < 0)
-		return r;
-	r = record_set(record, "problems", problems);
-	problems = (Value){0};
-	return r;
+	return r < 0 ? r : record_set(record, "problems", value_take(&problems));
 }
 
 /* What follows from several properties. */
@@ -236,13 +228,12 @@ static ExitCode read_counters(sd_bus *bus, const Options *options, RecordList *l
 	if (r >= 0)
 		r = add_rows(list, "would-drop", record_get(&record, "would_drop"), all);
 	if (r >= 0 && !interface) {
-		Value accepted = {.kind = VALUE_NUMBERS};
+		_cleanup_value_ Value accepted = {.kind = VALUE_NUMBERS};
 
 		r = value_add_item(&accepted, "accepted",
 				   record_get(&record, "knocks_accepted")->number);
 		if (r >= 0)
 			r = add_rows(list, "knocks", &accepted, all);
-		value_done(&accepted);
 	}
 	if (r >= 0)
 		r = add_rows(list, "knocks", record_get(&record, "knocks_refused"), all);
