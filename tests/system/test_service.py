@@ -5,6 +5,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -208,6 +209,25 @@ def test_clients_are_nobody_elses_business():
         status = path.stat()
         assert stat.S_IMODE(status.st_mode) == 0o750
         assert (status.st_uid, status.st_gid) == (0, pwd.getpwnam("spale").pw_gid)
+
+
+@pytest.mark.parametrize("place", ["/run/spale/spale.conf.d", "/usr/lib/spale/spale.conf.d"])
+def test_drop_ins_alone_are_a_configuration(outside, place):
+    """Of a distribution, say, on a machine where the service never ran."""
+    conf = machine.CONF / "spale.conf"
+    drop_in = pathlib.Path(place) / "10-all.conf"
+    drop_in.parent.mkdir(parents=True)
+    systemctl("stop", "spaled")
+    try:
+        shutil.move(conf, drop_in)
+        shutil.rmtree(machine.STATE / "replay")
+        systemctl("start", "spaled")
+        assert show("ConditionResult") == "yes"
+        assert outside.is_kept_from(services.TCP)
+    finally:
+        shutil.move(drop_in, conf)
+        shutil.rmtree(drop_in.parent.parent)
+        systemctl("restart", "spaled")
 
 
 def test_missing_key_is_explained():
