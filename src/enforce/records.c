@@ -40,6 +40,8 @@ int records_walk(Enforcer *report, int map_fd, EnforcerRecord callback, void *us
 		before = &key;
 		if (bpf_map_lookup_elem(map_fd, &key, &value) == 0)
 			callback(&key, &value, userdata);
+		else if (errno != ENOENT)
+			return failed(report, -errno);
 	}
 	return errno == ENOENT ? 0 : failed(report, -errno);
 }
