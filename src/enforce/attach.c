@@ -272,11 +272,13 @@ int attach_inherit(int link_fd, Attachment *ret_attachment)
 	return 0;
 }
 
+/* Whoever cannot be asked is not dead: who is taken for that is detached. */
 static bool link_is_alive(int link_fd, uint32_t ifindex)
 {
 	Attachment attachment;
+	int error = attach_inherit(link_fd, &attachment);
 
-	return attach_inherit(link_fd, &attachment) == 0 && attachment.ifindex == ifindex;
+	return error == 0 ? attachment.ifindex == ifindex : error != -ENODEV;
 }
 
 bool attach_is_alive(const Attachment *attachment)

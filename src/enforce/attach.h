@@ -81,7 +81,7 @@ int attach_inherit(int link_fd, Attachment *ret_attachment);
  */
 int attach_end(Enforcer *report, Attachment *attachment);
 
-/* Whether the program is still there: it goes with its interface. */
+/* Whether the program is still there, as far as can be told: it goes with its interface. */
 bool attach_is_alive(const Attachment *attachment);
 
 /*

@@ -110,8 +110,16 @@ static void count_elsewhere(void)
 		assert_int_equal(bpf_map_update_elem(fd, &counter, each, BPF_ANY), 0);
 }
 
-/* libbpf's, which fails on demand as the kernel does without memory. */
-static bool lookups_fail;
+/* libbpf's, which fail on demand as they do when the kernel has no memory. */
+static bool reading_fails;
+
+static int read_or_fail(int command, union bpf_attr *attr)
+{
+	if (!reading_fails)
+		return syscall(SYS_bpf, command, attr, sizeof(*attr)) < 0 ? -errno : 0;
+	errno = ENOMEM;
+	return -ENOMEM;
+}
 
 int bpf_map_lookup_elem(int fd, const void *key, void *value)
 {
@@ -119,11 +127,18 @@ int bpf_map_lookup_elem(int fd, const void *key, void *value)
 			       .key = (__u64)(uintptr_t)key,
 			       .value = (__u64)(uintptr_t)value};
 
-	if (lookups_fail) {
-		errno = ENOMEM;
-		return -ENOMEM;
-	}
-	return syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)) < 0 ? -errno : 0;
+	return read_or_fail(BPF_MAP_LOOKUP_ELEM, &attr);
+}
+
+int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *size)
+{
+	union bpf_attr attr = {.info.bpf_fd = (__u32)fd,
+			       .info.info_len = *size,
+			       .info.info = (__u64)(uintptr_t)info};
+	int error = read_or_fail(BPF_OBJ_GET_INFO_BY_FD, &attr);
+
+	*size = attr.info.info_len;
+	return error;
 }
 
 static void count_record(const void *key, const void *value, void *userdata)
@@ -145,12 +160,35 @@ static void test_records_are_read_or_refused(void **state)
 
 	(void)state;
 	assert_done(enforcer, enforcer_record_put(enforcer, ENFORCER_ACCEPTED, &key, &number));
-	lookups_fail = true;
+	reading_fails = true;
 	assert_int_equal(enforcer_records(enforcer, ENFORCER_ACCEPTED, count_record, &count),
 			 -ENOMEM);
-	lookups_fail = false;
+	reading_fails = false;
 	assert_done(enforcer, enforcer_records(enforcer, ENFORCER_ACCEPTED, count_record, &count));
 	assert_int_equal(count, 1);
+	enforcer_free(enforcer);
+}
+
+/* Nor is a link that cannot be asked one that is gone. */
+static void test_nothing_is_detached_for_want_of_memory(void **state)
+{
+	Enforcer *enforcer = heir();
+	EnforcerInterface *interfaces = NULL;
+	size_t count = 0;
+
+	(void)state;
+	set_policy(enforcer, help_mode());
+	assert_done(enforcer, enforcer_attach(enforcer, "near", help_mode()));
+	reading_fails = true;
+	assert_true(enforcer_is_intact(enforcer));
+	assert_done(enforcer, enforcer_interfaces(enforcer, &interfaces, &count));
+	reading_fails = false;
+	for (size_t i = 0; i < count; i++)
+		assert_true(interfaces[i].is_attached == (strcmp(interfaces[i].name, "near") == 0));
+	free(interfaces);
+	help_send_syn("far", HELP_TCP_PORT);
+	assert_int_equal(help_wait_counter(enforcer, "near", SPALE_REASON_DENIED, 1), 1);
+	assert_done(enforcer, enforcer_detach(enforcer, "near"));
 	enforcer_free(enforcer);
 }
 
@@ -500,6 +538,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_policy_is_told, empty_store),
 		cmocka_unit_test_teardown(test_odd_entry, empty_store),
 		cmocka_unit_test_teardown(test_records_are_read_or_refused, empty_store),
+		cmocka_unit_test_teardown(test_nothing_is_detached_for_want_of_memory, empty_store),
 		cmocka_unit_test_teardown(test_open_when_nobody_keeps_it, empty_store),
 		help_xdp_test(cmocka_unit_test_teardown(test_mode_changes, empty_store)),
 		help_xdp_test(
