@@ -14,8 +14,8 @@ bench=(iproute2 libcmocka-dev openssl python3 python3-cryptography python3-pytes
 kernels=(busybox-static cpio debian-archive-keyring kmod qemu-system-x86 xz-utils zstd)
 test=("${bench[@]}" clang-format dbus debhelper dpkg-dev fail2ban firewalld fish gir1.2-glib-2.0 git
     groff-base less libclang-rt-dev libglib2.0-bin libpam-systemd lintian netcat-openbsd nftables
-    openssh-client openssh-server polkitd procps python3-gi python3-pytest-xdist python3-systemd sudo
-    systemd-container systemd-sysv tmux xdp-tools zsh)
+    openssh-client openssh-server polkitd procps python3-gi python3-pytest-xdist python3-systemd strace
+    sudo systemd-container systemd-sysv tmux xdp-tools zsh)
 
 usage() {
     echo "usage: tests/install-packages.sh build|test|demo|bench|kernels|releases…" >&2

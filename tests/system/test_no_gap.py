@@ -131,6 +131,59 @@ def test_killed(outside, alice, mode):
         assert show("StatusText") == "1 grants, 0 knocks accepted"
 
 
+# What a start with a tracer needs besides.
+TRACED = """[Service]
+ExecStartPre=+/bin/sh -c 'mv /run/kill/next /run/kill/now 2>/dev/null || rm -f /run/kill/now'
+ExecStart=
+ExecStart=/run/kill/spaled
+RestartSec=50ms
+NoExecPaths=
+ExecPaths=
+SystemCallFilter=
+LimitNPROC=infinity
+AmbientCapabilities=CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_SYS_PTRACE
+"""
+
+
+@pytest.fixture
+def restart_killed(mode):
+    """
+    Restarts, with a daemon that is killed when it is about to make a system call for the nth time,
+    and one after it that is not. Returns whether it came to that.
+    """
+    place = pathlib.Path("/run/kill")
+    place.mkdir()
+    script = place / "spaled"
+    script.write_text("#!/bin/sh\n[ ! -e /run/kill/now ] || set -- strace -D -f -q -o /dev/null "
+                      "$(cat /run/kill/now)\nexec \"$@\" /usr/sbin/spaled --first-start\n")
+    script.chmod(0o755)
+
+    def restart(call, number):
+        (place / "next").write_text(f"-e trace={call} -e inject={call}:signal=KILL:when={number}")
+        systemctl("restart", "spaled", check=False)
+        assert wait_until(lambda: not (place / "next").exists() and active() == "active", 30)
+        return not (place / "now").exists()
+
+    machine.drop_in("traced", TRACED)
+    yield restart
+    machine.drop_in_remove("traced")
+    systemctl("restart", "spaled")
+    shutil.rmtree(place)
+
+
+def test_killed_between_two_system_calls(outside, alice, restart_killed):
+    """Wherever a start has just come to; every place is tried with SPALE_LONG=1."""
+    with nothing_gets_through(outside, alice) as session:
+        for call, step in (("bpf", 100), ("sendmsg", 12)):
+            number = 1
+            while restart_killed(call, number):
+                assert session.lives()
+                number += 1 if LONG else step
+            assert number > 2 * step
+        assert show("StatusText") == "1 grants, 0 knocks accepted"
+
+
 def test_restarted(outside, alice, mode):
     with nothing_gets_through(outside, alice) as session:
         for _ in range(COUNT):
