@@ -33,7 +33,8 @@ void manager_end_grant(Manager *manager, const Grant *grant, GrantEnd end, const
 
 /*
  * The kernel did not take the grant ID, for which the table wanted CHANGES. The grant goes, with
- * what it had before it was renewed, and so does what had to yield to it.
+ * what it had before it was renewed, and so does what had to yield to it; what others have of the
+ * entries that they shared becomes theirs alone.
  */
 static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes)
 {
@@ -42,9 +43,8 @@ static void take_back(Manager *manager, uint64_t id, const EntryChanges *changes
 
 	heritage_forget(manager->enforcer, id);
 	r = grant_table_remove(manager->grants, id, &back);
-	for (size_t i = 0; r == 0 && i < changes->count; i++)
-		if (!changes->items[i].put)
-			r = projection_append(&back, &(EntryChanges){&changes->items[i], 1, 1});
+	if (r == 0)
+		r = grant_table_project_some(manager->grants, changes, &back);
 	if (r == 0)
 		projection_apply_surely(&manager->projection, &back);
 	else

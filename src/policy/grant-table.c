@@ -529,6 +529,25 @@ int grant_table_project(const GrantTable *table, EntryChanges *changes)
 	return 0;
 }
 
+int grant_table_project_some(const GrantTable *table, const EntryChanges *keys,
+			     EntryChanges *changes)
+{
+	int r;
+
+	r = entry_changes_reserve(changes, keys->count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < keys->count; i++) {
+		const Entry *entry = entry_table_find(&table->entries, &keys->items[i].key);
+
+		if (entry)
+			entry_changes_put(changes, entry);
+		else
+			entry_changes_remove(changes, &keys->items[i].key);
+	}
+	return 0;
+}
+
 int grant_entries(const Grant *grant, EntryChanges *changes)
 {
 	int r;

@@ -180,5 +180,12 @@ bool grant_table_covers(const GrantTable *table, const Address *source, uint32_t
 /* Appends a put change for every entry that the kernel is to have. Returns 0 or -ENOMEM. */
 int grant_table_project(const GrantTable *table, EntryChanges *changes);
 
+/*
+ * The same for the entries that KEYS name, with a removal for each that there is not: for who told
+ * the kernel of them, and was not heard.
+ */
+int grant_table_project_some(const GrantTable *table, const EntryChanges *keys,
+			     EntryChanges *changes);
+
 /* Appends the keys of the entries of one grant as changes without values. Returns 0 or -ENOMEM. */
 int grant_entries(const Grant *grant, EntryChanges *changes);

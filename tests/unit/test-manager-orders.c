@@ -130,6 +130,32 @@ static void test_port_limits(void **data)
 	assert_state(fixture, 1, SPALE_OWNER_RANGES);
 }
 
+/* What shared an entry with a grant that was not renewed does not keep that one's times. */
+static void test_refused_renewal_of_shared(void **data)
+{
+	Fixture *fixture = *data;
+	_cleanup_port_list_ PortList first = ports("8000/tcp"), second = ports("22/tcp");
+	GrantRequest request = {.source = prefix("192.0.2.7"),
+				.ports = &first,
+				.has_lifetime = true,
+				.lifetime_ns = DURATION_INFINITY};
+	const Grant *left;
+
+	assert_int_equal(add(fixture, &request, NULL), 0);
+	knock_as(fixture, BOB, 7);
+	assert_state(fixture, 2, 4);
+	request.ports = &second;
+	fixture->fake->fail_with = -ENOMEM;
+	assert_int_equal(add(fixture, &request, NULL), -ENOMEM);
+	assert_state(fixture, 1, 4);
+
+	left = first_grant(fixture);
+	assert_string_equal(left->client, "bob");
+	for (size_t i = 0; i < fixture->fake->entry_count; i++)
+		assert_int_equal(fixture->fake->entries[i].value.deadline_mono_ns,
+				 left->deadline_mono_ns);
+}
+
 static void test_wide(void **data)
 {
 	Fixture *fixture = *data;
@@ -432,6 +458,7 @@ int main(void)
 		TEST(test_many_of_an_administrator),
 		TEST(test_refuses),
 		TEST(test_port_limits),
+		TEST(test_refused_renewal_of_shared),
 		TEST(test_wide),
 		TEST(test_extend),
 		TEST(test_reload_ends_temporary),
