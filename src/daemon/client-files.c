@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "keys/key-file.h"
 #include "policy/grammar.h"
@@ -287,6 +288,13 @@ static int list_clients(Scan *scan)
 	return r;
 }
 
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* Reads the key of each candidate. */
 static int read_keys(Scan *scan)
 {
@@ -303,7 +311,8 @@ static int read_keys(Scan *scan)
 		if (r == 0)
 			continue;
 		/* The sentence begins with the path, which is in front of it already. */
-		why = error ?: strerror(-r);
+		why = r == -ENOENT && is_link(candidate->pem_path) ? "is a link to nowhere"
+								   : (error ?: strerror(-r));
 		if (strncmp(why, candidate->pem_path, length) == 0)
 			why += length + strspn(why + length, ": ");
 		refuse(scan, candidate->name, candidate->pem_path, "%s", why);

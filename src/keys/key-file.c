@@ -99,6 +99,13 @@ int key_file_read_public(int dir_fd, const char *path, PublicKey *ret_key, char 
 	r = read_text(dir_fd, path, "it should be an X25519 public key in PEM", &text, ret_error);
 	if (r < 0)
 		return r;
+	/* The public key in a client's bundle is the server's: not what was meant. */
+	if (pem_has_private(text.p, text.size))
+		return error_set(
+			ret_error, -EKEYREJECTED,
+			"%s: holds a private key, which is its owner's alone: the file with "
+			"the public key is meant",
+			path);
 	r = pem_parse_public(text.p, text.size, ret_key);
 	if (r < 0)
 		return fail_pem(ret_error, r, path, "public key",

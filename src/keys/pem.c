@@ -304,6 +304,17 @@ int pem_parse_public(const char *text, size_t size, PublicKey *ret_key)
 	return find_key(text, size, PUBLIC_LABEL, block_public, ret_key->bytes);
 }
 
+bool pem_has_private(const char *text, size_t size)
+{
+	Slice rest = {text, size};
+	Block block;
+
+	while (next_block(&rest, &block))
+		if (slice_ends_with(block.label, PRIVATE_LABEL))
+			return true;
+	return false;
+}
+
 const char *pem_error(int error)
 {
 	switch (error) {

@@ -27,7 +27,10 @@ int pem_parse_private(const char *text, size_t size, Secret *ret_key);
  */
 int pem_parse_public(const char *text, size_t size, PublicKey *ret_key);
 
-/* What a return of the two says of the key, for a person: "is missing", "is damaged", … */
+/* Whether there is a private key, of whatever kind and state. */
+bool pem_has_private(const char *text, size_t size);
+
+/* What a return of the first two says of the key, for a person: "is missing", "is damaged", … */
 const char *pem_error(int error);
 
 /* Writes the PEM form, with its final newline, and returns 0 or a negative errno. */

@@ -52,8 +52,9 @@ int file_read(int dir_fd, const char *path, size_t max_size, char **ret_text, si
 	char *text;
 	int r;
 
+	/* A socket cannot be opened, nor can a device that is not there. */
 	if (fd < 0)
-		return -errno;
+		return errno == ENXIO ? -EINVAL : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))

@@ -319,7 +319,9 @@ def test_client_key_of_another_kind(setup):
 def test_client_key_that_is_private(setup):
     (setup.directory / "clients" / "alice.pem").write_bytes(
         (setup.directory / "alice.key").read_bytes())
-    assert setup.check() == (UNUSABLE, [f"clients/alice.pem: {NO_PUBLIC}", NO_CLIENT])
+    assert setup.check() == (UNUSABLE, [
+        "clients/alice.pem: error: holds a private key, which is its owner's alone: the file with "
+        "the public key is meant", NO_CLIENT])
 
 
 MOMENT = "a moment in UTC such as 2030-01-31 or 2030-01-31 18:30:05"

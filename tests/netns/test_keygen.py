@@ -279,8 +279,8 @@ def test_no_servers_key(place):
     place.fails(1, "nosuch does not exist: it should be an X25519 public key in PEM",
                 "client", "--name", "a", "--bundle", "--server-pub", "nosuch")
     place.ok("server")
-    place.fails(1, "server.key: the public key is missing: expected an X25519 key in PEM "
-                "('BEGIN PUBLIC KEY')",
+    place.fails(1, "server.key: holds a private key, which is its owner's alone: the file with the "
+                "public key is meant",
                 "client", "--name", "a", "--bundle", "--server-pub", "server.key")
     place.ok("server", "--install")
     (place.conf / "server.key.pub").write_bytes((place.work / "server.pub").read_bytes())

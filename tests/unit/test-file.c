@@ -151,6 +151,8 @@ static void test_read_refuses(void **state)
 	/* Nobody writes to it: an open that waits would never return. */
 	assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
 	assert_int_equal(file_read(f->fd, "fifo", 100, &text, &size), -EINVAL);
+	assert_int_equal(mknodat(f->fd, "socket", S_IFSOCK | 0600, 0), 0);
+	assert_int_equal(file_read(f->fd, "socket", 100, &text, &size), -EINVAL);
 	assert_null(text);
 }
 

@@ -124,6 +124,19 @@ static void test_public(void **state)
 	assert_public_hex(&key, PYTHON_PUBLIC_HEX);
 }
 
+/* Somebody took the wrong file: the public key in a bundle is another's. */
+static void test_public_with_private(void **state)
+{
+	static const char *const texts[] = {OPENSSL_PRIVATE, PYTHON_PUBLIC OPENSSL_PRIVATE,
+					    ENCRYPTED_PRIVATE PYTHON_PUBLIC};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_public_fails(texts[i], -EKEYREJECTED,
+				    "%s: holds a private key, which is its owner's alone: the file "
+				    "with the public key is meant");
+}
+
 static void test_bundle(void **state)
 {
 	static const char *const texts[] = {PYTHON_PUBLIC OPENSSL_PRIVATE,
@@ -163,7 +176,7 @@ static void test_public_errors(void **state)
 	char zero[PEM_TEXT_MAX];
 
 	(void)state;
-	assert_public_fails(OPENSSL_PRIVATE, -ENOENT,
+	assert_public_fails("no key\n", -ENOENT,
 			    "%s: the public key is missing: expected an X25519 key in PEM ('BEGIN "
 			    "PUBLIC KEY')");
 	assert_public_fails(ED25519_PUBLIC, -ENOTSUP,
@@ -242,10 +255,15 @@ static void test_exposed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_private),	      cmocka_unit_test(test_public),
-		cmocka_unit_test(test_bundle),	      cmocka_unit_test(test_private_errors),
-		cmocka_unit_test(test_public_errors), cmocka_unit_test(test_bundle_errors),
-		cmocka_unit_test(test_file_errors),   cmocka_unit_test(test_exposed),
+		cmocka_unit_test(test_private),
+		cmocka_unit_test(test_public),
+		cmocka_unit_test(test_public_with_private),
+		cmocka_unit_test(test_bundle),
+		cmocka_unit_test(test_private_errors),
+		cmocka_unit_test(test_public_errors),
+		cmocka_unit_test(test_bundle_errors),
+		cmocka_unit_test(test_file_errors),
+		cmocka_unit_test(test_exposed),
 	};
 
 	return cmocka_run_group_tests_name("key-file", tests, setup, teardown);
