@@ -12,8 +12,8 @@
 
 /* What may change a file's content, its name, or who may read it; and the directory itself. */
 #define CHANGES                                                                                    \
-	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |        \
-	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+	(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE |        \
+	 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 #define QUIET_USEC USEC_PER_SEC
 
@@ -87,6 +87,9 @@ static bool look_for_it(ClientWatch *watch)
 			     "%s: cannot be watched for changed clients: %s; those that are known "
 			     "stay until it can",
 			     watch->directory, strerror(-r));
+	else if (r >= 0 && watch->missed)
+		journal_line(LOG_LEVEL_INFO, "%s: watched for changed clients again",
+			     watch->directory);
 	watch->missed = r < 0;
 	return r >= 0;
 }

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Clients' files take effect by themselves, after a second of quiet."""
 
+import os
 import shutil
+import stat
+import time
 
 import pytest
 
@@ -72,6 +75,39 @@ def test_one_bad_file_leaves_the_others(daemon):
     daemon.knock("alice")
 
 
+@pytest.mark.parametrize("kind, why", [
+    ("socket", "is not a regular file"), ("link", "is a link to nowhere"),
+    ("bundle", "holds a private key, which is its owner's alone")])
+def test_what_is_no_public_key(daemon, kind, why):
+    path = daemon.keys.clients_directory / "carol.pem"
+    mark = daemon.mark()
+    if kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o644)
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes((daemon.keys.clients_directory / "alice.pem").read_bytes() +
+                         b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")
+    assert daemon.wait_log(rf"client refused: client=carol \(.*/carol.pem: {why}", mark)
+    daemon.knock("alice")
+
+
+def test_file_that_is_still_written(daemon):
+    """What is read is not half of a file whose writer takes his time."""
+    key = new_key(daemon, "carol")
+    mark = daemon.mark()
+    moments = [time.monotonic()]
+    with open(daemon.keys.clients_directory / "carol.pem", "wb", buffering=0) as file:
+        for byte in key:
+            file.write(bytes([byte]))
+            moments.append(time.monotonic())
+            time.sleep(0.02)
+    assert daemon.wait_log("client enrolled: client=carol", mark)
+    # A machine that stands still for a second makes a second of quiet.
+    longest = max(after - before for before, after in zip(moments, moments[1:]))
+    assert longest > 0.9 or "client refused" not in daemon.log(mark)
+
+
 def test_files_are_a_pair(daemon, lab):
     """A client is enrolled with its settings or not at all, whichever file is there first."""
     key = new_key(daemon, "carol")
@@ -128,6 +164,7 @@ def test_directory_comes_and_goes(daemon, lab):
     assert tcp_open(lab.client, "ipv4", services.TCP)
     shutil.copytree(directory.with_name("elsewhere"), directory)
     (directory / "alice.pem").unlink()
+    assert daemon.wait_log("watched for changed clients again", mark)
     assert daemon.wait_log("client removed: client=alice", mark, timeout=6)
     assert wait_until(lambda: tcp_closed(lab.client, "ipv4", services.TCP))
     # It is the new one that is watched now.
