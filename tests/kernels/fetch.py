@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 
+NEWEST = "newest"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -42,12 +43,13 @@ def _mirror():
     raise SystemExit("tests/kernels/run: this system has no source of Debian's packages")
 
 
-class _Suite:
-    """A release of Debian beside this system's own, with lists of its own."""
+class _Suites:
+    """Releases of Debian beside this system's own, with lists of their own."""
 
-    def __init__(self, suite, directory):
-        sources = directory / "suite.list"
-        sources.write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
+    def __init__(self, suites, directory):
+        sources = directory / "suites.list"
+        sources.write_text("".join(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n"
+                                   for suite in suites))
         for name in ("lists/partial", "cache/archives/partial"):
             (directory / name).mkdir(parents=True)
         self._options = [
@@ -62,17 +64,21 @@ class _Suite:
         return _run(command, *self._options, *arguments)
 
     def newest(self, version):
-        """The package with the newest cloud kernel of VERSION, and those that belong to it."""
+        """
+        The package with the newest cloud kernel of VERSION ("newest": of any), and those that
+        belong to it.
+        """
         def rank(name):
             return [int(number) for number in re.findall(r"\d+", name)]
 
-        pattern = re.compile(rf"linux-image-{re.escape(version)}\.\d[^ ]*-cloud-amd64(-unsigned)?")
+        wanted = r"\d+\.\d+" if version == NEWEST else re.escape(version)
+        pattern = re.compile(rf"linux-image-{wanted}\.\d[^ ]*-cloud-amd64(-unsigned)?")
         names = [name for name in self._run("apt-cache", "pkgnames", "linux-image-").split()
                  if pattern.fullmatch(name)]
         # Signed ones, where a release has them.
         names = [name for name in names if not name.endswith("-unsigned")] or names
         if not names:
-            raise SystemExit(f"tests/kernels/run: found no cloud kernel {version} for amd64")
+            raise SystemExit(f"tests/kernels/run: found no cloud kernel ({version}) for amd64")
         image = max(names, key=rank)
         needed = re.findall(r"Depends: (linux-(?:binary|modules)-\d\S*)",
                             self._run("apt-cache", "depends", image))
@@ -83,23 +89,23 @@ class _Suite:
                        cwd=directory, stdout=subprocess.DEVNULL)
 
 
-def kernel(suite, version, directory):
+def kernel(suites, version, directory):
     """The kernel in DIRECTORY, with what modprobe(8) asks for."""
-    found = _get(suite, version, directory)
+    found = _get(suites, version, directory)
     if not (found.root / "lib" / "modules" / found.release / "modules.dep").exists():
         _run("depmod", "-b", str(found.root), found.release)
     return found
 
 
-def _get(suite, version, directory):
-    """The kernel in DIRECTORY, which is filled from SUITE if it is empty."""
+def _get(suites, version, directory):
+    """The kernel in DIRECTORY, which is filled from SUITES if it is empty."""
     have = _found(directory)
     if have:
         return have
-    print(f"fetching Linux {version} of {suite}", flush=True)
+    print(f"fetching Linux, {version}, of {' or '.join(suites)}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        source = _Suite(suite, scratch)
+        source = _Suites(suites, scratch)
         source.download(source.newest(version), scratch)
         for package in scratch.glob("*.deb"):
             _run("dpkg", "-x", str(package), str(directory))
@@ -107,5 +113,5 @@ def _get(suite, version, directory):
         os.symlink("usr/lib", directory / "lib")
     have = _found(directory)
     if not have:
-        raise SystemExit(f"tests/kernels/run: the package of Linux {version} holds no kernel")
+        raise SystemExit(f"tests/kernels/run: the package of Linux, {version}, holds no kernel")
     return have

@@ -15,7 +15,11 @@ import time
 
 # What the first program needs to reach the root.
 ROOT_MODULES = ("virtio_pci", "virtiofs", "overlay")
-MEMORY = 2048  # MiB
+MEMORY = 3072  # MiB
+# Inodes that it may remember, 10000 of which are the kernel's own. Each file among the rest takes a
+# descriptor of virtiofsd's, which may have as few as 20000 of them: where none is left, programs there
+# fail with errors that nobody understands (EBADF from close, say).
+INODES = 25000
 ACCELERATOR = os.environ.get("SPALE_ACCELERATOR", "tcg")
 
 # The first program: it makes the root, and goes there.
@@ -59,6 +63,9 @@ mount --bind "$modules" "/lib/modules/$(uname -r)"
 modprobe -qa tun veth sch_ingress cls_bpf cls_u32 bridge macvlan vxlan 8021q bonding dummy
 ip link set lo up
 hostname machine
+while sleep 1; do
+    [ "$(cut -f 1 /proc/sys/fs/inode-nr)" -lt "$inodes" ] || echo 2 >/proc/sys/vm/drop_caches
+done &
 # Tests make grants that are some seconds old, and time begins with the machine.
 read -r seconds _ </proc/uptime
 [ "${seconds%.*}" -ge 20 ] || sleep $((20 - ${seconds%.*}))
@@ -156,7 +163,7 @@ def run(kernel, command, environment, directories, log, timeout):
         (share / "environment").write_text("".join(
             f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()) +
             f"modules={shlex.quote(str(kernel.root / 'lib/modules' / kernel.release))}\n"
-            f"directory={shlex.quote(os.getcwd())}\n")
+            f"directory={shlex.quote(os.getcwd())}\ninodes={INODES}\n")
         (share / "command").write_text(shlex.join(command) + "\n")
         (share / "begin").write_text(BEGIN)
         (share / "log").touch()

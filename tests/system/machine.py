@@ -28,7 +28,7 @@ wait_until = netns.wait_until
 
 def run(*argv, check=True, **options):
     """Runs a command; its output is text. What a failed one said is shown."""
-    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=90,
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=300,
                           check=False, **options)
     assert not check or done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done
