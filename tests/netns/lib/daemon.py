@@ -164,7 +164,7 @@ class Spaled:
 
     def wait_log(self, pattern, mark=0, timeout=3.0):
         """The first match of PATTERN in what was logged since MARK, or None."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * netns.PATIENCE
         while True:
             match = re.search(pattern, self.log(mark))
             if match or time.monotonic() >= end:
