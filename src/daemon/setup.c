@@ -8,6 +8,7 @@
 #include "daemon/ephemeral-ports.h"
 #include "daemon/journal.h"
 #include "enforce/pins.h"
+#include "util/process.h"
 
 /* Most lines about refused clients each time that they are read: there may be ten thousands. */
 #define REFUSED_LINES_MAX 20
@@ -193,7 +194,9 @@ int setup_check(const Options *options)
 	_cleanup_setup_ Setup setup = {0};
 	int keys, clients, r;
 
-	r = load_config(options, &setup);
+	r = process_forbid_dumps();
+	if (r == 0)
+		r = load_config(options, &setup);
 	if (r < 0)
 		return r;
 	/* Whatever else is wrong is said in the same run. */

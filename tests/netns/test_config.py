@@ -6,12 +6,16 @@ does not start with it.
 """
 
 import base64
+import fcntl
+import os
+import pathlib
+import re
 import subprocess
 
 import pytest
 
 from lib.daemon import SPALED
-from lib.netns import tcp_open
+from lib.netns import tcp_open, wait_until
 
 USABLE, UNUSABLE = 0, 78
 
@@ -232,6 +236,23 @@ def test_configuration_that_does_not_exist(setup):
 
 
 # ---- keys -----------------------------------------------------------------------------------
+
+def test_no_core_dump_has_keys(setup):
+    """Seen while the program waits for somebody to read the last that it says."""
+    path = setup.directory / "spale.conf"
+    path.write_text(setup.text(), encoding="ascii")
+    reader, writer = os.pipe()
+    os.write(writer, b"x" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
+    with subprocess.Popen([SPALED, "--check-config", "-c", path], stdout=writer) as process:
+        try:
+            limits = pathlib.Path(f"/proc/{process.pid}/limits")
+            assert wait_until(lambda: re.search(r"Max core file size +0 +0 ",
+                                                limits.read_text(encoding="ascii")))
+        finally:
+            process.kill()
+            os.close(reader)
+            os.close(writer)
+
 
 MISSING_KEY = "server.key: error: the private key is missing: make a key with 'spale-keygen server'"
 WRONG_KEY = ("error: the {} key is encrypted or of another algorithm: only plain X25519 keys work")
