@@ -120,7 +120,8 @@ def dropped(link):
 
 def test_link_local_grant_holds_on_one_interface(daemon, lab):
     with link_local(lab) as (client, attacker):
-        assert answered(client) and answered(attacker)
+        # The kernel takes new addresses into use by and by.
+        assert netns.wait_until(lambda: answered(client, 0.2) and answered(attacker, 0.2), 5)
         daemon.start()
         assert dropped(client)
         mark = daemon.mark()
