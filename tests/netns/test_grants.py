@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lib import packets, services
-from lib.netns import FAMILIES, tcp_closed, tcp_open, udp_closed, udp_open, wait_until
+from lib.netns import FAMILIES, PATIENCE, tcp_closed, tcp_open, udp_closed, udp_open, wait_until
 
 
 def other(family):
@@ -83,6 +83,15 @@ def test_two_clients_at_one_address(own_daemon, lab, family):
 
 # ---- times, in both families at once --------------------------------------------------------
 
+def times(**seconds):
+    """Settings of [Grant], longer where everything takes longer."""
+    return {name: f"{round(value * PATIENCE * 1000)}ms" for name, value in seconds.items()}
+
+
+def spend(seconds):
+    time.sleep(seconds * PATIENCE)
+
+
 def knock_in_both(daemon):
     for family in FAMILIES:
         daemon.knock(family=family)
@@ -93,25 +102,25 @@ def in_both(check, lab, port, **where):
 
 
 def test_idle_closes(daemon, lab):
-    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    daemon.start(Grant=times(Idle=1, Grace=0))
     knock_in_both(daemon)
     assert in_both(tcp_open, lab, services.TCP)
-    time.sleep(1.2)
+    spend(1.2)
     assert in_both(tcp_closed, lab, services.TCP)
     assert daemon.wait_log(r"(?s)(grant expired.*){2}"), daemon.log()
 
 
 def test_activity_extends(daemon, lab):
     """And on one port it is for that port: what is not used closes."""
-    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    daemon.start(Grant=times(Idle=1, Grace=0))
     knock_in_both(daemon)
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 1.5 * PATIENCE
     while time.monotonic() < end:
         assert in_both(udp_open, lab, services.UDP)
-        time.sleep(0.3)
+        spend(0.3)
     assert in_both(tcp_closed, lab, services.TCP)
     assert in_both(udp_open, lab, services.UDP)
-    time.sleep(1.1)
+    spend(1.1)
     assert in_both(udp_closed, lab, services.UDP)
 
 
@@ -135,12 +144,12 @@ class Segments:
 
 
 def test_grace_lets_a_syn_reopen_and_not_an_ack(daemon, lab):
-    daemon.start(Grant={"Idle": "1", "Grace": "30"})
+    daemon.start(Grant=times(Idle=1, Grace=30))
     ends = [Segments(lab.client, family) for family in FAMILIES]
     assert all(end.dropped("A") for end in ends)
     knock_in_both(daemon)
     assert all(end.answered("A") for end in ends)
-    time.sleep(1.2)
+    spend(1.2)
     assert all(end.dropped("A") for end in ends)
     assert all(end.dropped("SA") for end in ends)
     assert all(end.answered("S") for end in ends)
@@ -149,32 +158,32 @@ def test_grace_lets_a_syn_reopen_and_not_an_ack(daemon, lab):
 
 
 def test_grace_ends(daemon, lab):
-    daemon.start(Grant={"Idle": "1", "Grace": "1800ms"})
+    daemon.start(Grant=times(Idle=1, Grace=1.8))
     knock_in_both(daemon)
-    time.sleep(1.2)
+    spend(1.2)
     assert in_both(udp_open, lab, services.UDP)  # any datagram may begin a conversation
-    time.sleep(1.9)
+    spend(1.9)
     assert in_both(udp_closed, lab, services.UDP)
     assert in_both(tcp_closed, lab, services.TCP)
 
 
 def test_lifetime_ends_new_conversations(daemon, lab):
-    daemon.start(Grant={"Idle": "infinity", "Grace": "infinity", "Lifetime": "1500ms"})
+    daemon.start(Grant={"Idle": "infinity", "Grace": "infinity"} | times(Lifetime=1.5))
     knock_in_both(daemon)
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + 1.0 * PATIENCE
     while time.monotonic() < end:
         assert in_both(tcp_open, lab, services.TCP)
-    time.sleep(0.7)
+    spend(0.7)
     assert in_both(tcp_closed, lab, services.TCP)
     assert in_both(udp_closed, lab, services.UDP)
     assert daemon.wait_log(r"(?s)(grant expired.*){2}"), daemon.log()
 
 
 def test_knock_renews(daemon, lab):
-    daemon.start(Grant={"Idle": "1", "Grace": "0"})
+    daemon.start(Grant=times(Idle=1, Grace=0))
     for _ in range(3):
         knock_in_both(daemon)
-        time.sleep(0.7)
+        spend(0.7)
     assert in_both(tcp_open, lab, services.TCP)
 
 
