@@ -80,7 +80,7 @@ class _Suites:
         if not names:
             raise SystemExit(f"tests/kernels/run: found no cloud kernel ({version}) for amd64")
         image = max(names, key=rank)
-        needed = re.findall(r"Depends: (linux-(?:binary|modules)-\d\S*)",
+        needed = re.findall(r"Depends: (linux-(?:base|binary|modules)-\d\S*)",
                             self._run("apt-cache", "depends", image))
         return [image, *needed]
 
