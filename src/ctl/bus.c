@@ -101,6 +101,12 @@ static bool has_hung_up(int r)
 	return r == -ECONNRESET || r == -ENOTCONN;
 }
 
+/* Whether nobody sent ERROR: sd-bus names what went wrong here after its errno. */
+static bool is_of_ours(const sd_bus_error *error)
+{
+	return !sd_bus_error_is_set(error) || strncmp(error->name, "System.Error.", 13) == 0;
+}
+
 static ExitCode report_hung_up(void)
 {
 	report_error("the system bus has hung up");
@@ -112,9 +118,9 @@ ExitCode bus_report(const sd_bus_error *error, int r)
 	const char *message, *hint = NULL;
 	ExitCode code = EXIT_CODE_FAILED;
 
+	if (has_hung_up(r) && is_of_ours(error))
+		return report_hung_up();
 	if (!sd_bus_error_is_set(error)) {
-		if (has_hung_up(r))
-			return report_hung_up();
 		report_error("spaled cannot be asked: %s", strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
