@@ -136,12 +136,21 @@ bool runner_run(Runner *runner, const Frame *frame, size_t linear, Outcome *ret_
 				lifted.size, &outcome.passed);
 	if (r == -EINVAL)
 		r = run_program(gate, gate->program, frame, linear, &outcome.passed);
+	/* Linux 7.2 wants them in the first piece too. */
+	if (r == -EINVAL && !gate->xdp && linear < SHORTEST_IN_TC && linear < frame->size) {
+		linear = frame->size < SHORTEST_IN_TC ? frame->size : SHORTEST_IN_TC;
+		r = run_program(gate, gate->program, frame, linear, &outcome.passed);
+	}
 	if (r == -EINVAL && !gate->xdp && frame->size < SHORTEST_IN_TC) {
 		runner->refused++;
 		return false;
 	}
-	if (r < 0)
+	if (r < 0) {
+		fprintf(stderr, "%s: %zu bytes, %zu of them linear, EtherType 0x%02x%02x: ",
+			runner_name(runner), frame->size, linear, frame->bytes[12],
+			frame->bytes[13]);
 		die("BPF_PROG_TEST_RUN", r);
+	}
 
 	runner->run++;
 	runner->counted = read_counters(gate);
