@@ -20,7 +20,7 @@ from machine import active, main_pid, run, show, systemctl, wait_until
 
 LONG = os.environ.get("SPALE_LONG") == "1"
 COUNT = 100 if LONG else 10
-UPGRADES = 20 if LONG else 4
+UPGRADES = 20 if LONG else 10
 
 
 @pytest.fixture(scope="session", autouse=True)
