@@ -431,10 +431,10 @@ def test_reload_storm(daemon, lab, nft):
     nft.load(HOST)
     daemon.start(**ADMIN)
     daemon.knock()
+    (daemon.directory / "storm.nft").write_text("flush ruleset\n" + HOST)
     storm = lab.server.popen(
         "sh", "-ec", 'i=0; while [ $i -lt 1000 ]; do nft -f "$0"; i=$((i + 1)); done',
         daemon.directory / "storm.nft")
-    (daemon.directory / "storm.nft").write_text("flush ruleset\n" + HOST)
     try:
         knocks = 0
         while storm.poll() is None:
