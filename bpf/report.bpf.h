@@ -41,7 +41,8 @@ static __always_inline int report_unprotected(void)
 static __noinline void report_attempt(Context *ctx, const struct spale_settings *policy,
 				      const struct flow *flow, __u32 reason, __u64 now)
 {
-	const struct spale_rate total = {REPORT_SECOND_NS / SPALE_EVENTS_RATE, REPORT_SECOND_NS};
+	/* Half of a second's events at once, half as they come back: never more in any second. */
+	const struct spale_rate total = {REPORT_SECOND_NS * 2 / SPALE_EVENTS_MAX, REPORT_SECOND_NS};
 	const struct spale_attempts none = {.full_mono_ns = now};
 	struct address key = limit_source(flow);
 	struct spale_attempts *seen;

@@ -325,9 +325,9 @@ struct spale_knock {
  * daemon in samples: few enough to be read by people, and to cost nothing in a flood.
  */
 
-/* Of all sources in a second: packets whose source is looked up, and events. */
-#define SPALE_LOOKS_RATE  1000
-#define SPALE_EVENTS_RATE 10
+/* Of all sources: packets whose source is looked up, a second; events, at most in any second. */
+#define SPALE_LOOKS_RATE 1000
+#define SPALE_EVENTS_MAX 10
 
 /* Map "attempts" (LRU): source (IPv4 address, IPv6 /64) -> struct spale_attempts. */
 #define SPALE_ATTEMPTS_MAX 4096
