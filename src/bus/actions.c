@@ -61,6 +61,7 @@ static const ActionRow rows[] = {
 	GET(SPALE_BUS_MANAGER, "LogOnly", "b"),
 	SET(SPALE_BUS_MANAGER, "LogOnly", "b", MANAGE_POLICY),
 	GET(SPALE_BUS_MANAGER, "TrialUntil", "t"),
+	GET(SPALE_BUS_MANAGER, "TrialUnconfirmed", "b"),
 	GET(SPALE_BUS_MANAGER, "DefaultIdle", "t"),
 	GET(SPALE_BUS_MANAGER, "DefaultGrace", "t"),
 	GET(SPALE_BUS_MANAGER, "MaxLifetime", "t"),

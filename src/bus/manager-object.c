@@ -83,6 +83,7 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
 		bool value;
 	} rows[] = {
 		{"LogOnly", manager_config(context->manager)->log_only},
+		{"TrialUnconfirmed", manager_trial_is_over(context->manager)},
 		{"GrantsTruncated", grants > SPALE_BUS_GRANT_OBJECTS_MAX},
 		{"ReloadFailed", manager_is_outdated(context->manager)},
 	};
@@ -171,6 +172,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_WRITABLE_PROPERTY("LogOnly", "b", get_bool, methods_write_log_only, 0,
 				 EMITS | UNPRIVILEGED),
 	PROPERTY("TrialUntil", "t", get_number, EMITS),
+	PROPERTY("TrialUnconfirmed", "b", get_bool, EMITS),
 	PROPERTY("DefaultIdle", "t", get_number, EMITS),
 	PROPERTY("DefaultGrace", "t", get_number, EMITS),
 	PROPERTY("MaxLifetime", "t", get_number, EMITS),

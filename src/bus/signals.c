@@ -42,6 +42,7 @@ static const struct {
 	{CHANGED_POLICY, "ProtectedPorts"},
 	{CHANGED_POLICY, "LogOnly"},
 	{CHANGED_POLICY, "TrialUntil"},
+	{CHANGED_POLICY, "TrialUnconfirmed"},
 	{CHANGED_POLICY, "DefaultIdle"},
 	{CHANGED_POLICY, "DefaultGrace"},
 	{CHANGED_POLICY, "MaxLifetime"},

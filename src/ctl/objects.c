@@ -12,6 +12,7 @@ static const BusProperty manager_properties[] = {
 	{"Mode", "mode", VALUE_TEXT},
 	{"LogOnly", "log_only", VALUE_BOOL},
 	{"TrialUntil", "trial_until", VALUE_TIME},
+	{"TrialUnconfirmed", "trial_unconfirmed", VALUE_BOOL},
 	{"KnockPorts", "knock_ports", VALUE_PORTS},
 	{"ProtectedPorts", "protected_ports", VALUE_PORTS},
 	{"Interfaces", "interfaces", VALUE_LIST},

@@ -75,18 +75,27 @@ static int add_unprotected(const RecordList *interfaces, Value *problems)
 
 static int add_problems(Record *record, const RecordList *interfaces)
 {
-	const Value *outdated = record_get(record, "reload_failed");
+	static const struct {
+		const char *field, *problem;
+	} states[] = {
+		{"reload_failed",
+		 "the configuration's files are unusable, and what they said before is in force: "
+		 "'journalctl -u spaled' says why"},
+		{"trial_unconfirmed",
+		 "a trial is over and nobody has confirmed it, so nothing is dropped: "
+		 "'spalectl trial' begins another, 'spalectl log-only off' enforces"},
+	};
 	const char *deafness = record_get_text(record, "knock_problem");
 	_cleanup_value_ Value problems = {.kind = VALUE_LIST};
 	_cleanup_free_ char *text = NULL;
 	int r = 0;
 
-	if (outdated->kind == VALUE_BOOL && outdated->boolean)
-		r = value_add_item(
-			&problems,
-			"the configuration's files are unusable, and what they said before "
-			"is in force: 'journalctl -u spaled' says why",
-			0);
+	for (size_t i = 0; i < ARRAY_SIZE(states) && r >= 0; i++) {
+		const Value *is = record_get(record, states[i].field);
+
+		if (is->kind == VALUE_BOOL && is->boolean)
+			r = value_add_item(&problems, states[i].problem, 0);
+	}
 	if (r >= 0 && *deafness) {
 		if (asprintf(&text, "no knock can be taken: %s", deafness) < 0)
 			text = NULL;

@@ -387,6 +387,9 @@ def test_trial_that_nobody_confirms(outside):
     assert trial_ends(outside)
     assert wait_until(lambda: as_json("status")["state"] == "log-only")
     assert fails(5, "begins one", "confirm")
+    assert "nobody has confirmed it" in spalectl("status").stdout
+    spalectl("reload")
+    assert as_json("status")["problems"] == []
 
 
 def test_trial_ends_though_the_daemon_was_killed(outside):
