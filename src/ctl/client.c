@@ -146,28 +146,35 @@ ExitCode client_append_settings(sd_bus_message *message, const Options *options)
 	return r == -EDOM ? EXIT_CODE_USAGE : bus_filled(r);
 }
 
-/* Who does not exist is told from who may not be seen: then there is somebody like him perhaps. */
-static ExitCode call_client(sd_bus *bus, const char *name, const char *member)
+/*
+ * Calls MEMBER of the client that OPTIONS names, with the settings of WANTED, or with nothing. Who
+ * does not exist is told from who may not be seen: then there is somebody like him perhaps.
+ */
+static ExitCode call_client(sd_bus *bus, const Options *options, const char *member,
+			    const Options *wanted)
 {
 	_cleanup_message_ sd_bus_message *message = NULL;
 	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_free_ char *path = objects_client_path(name);
+	_cleanup_free_ char *path = objects_client_path(options->arguments[0]);
 	ExitCode code;
 	int r;
 
 	if (!path)
 		return bus_filled(-ENOMEM);
 	code = bus_prepare(bus, path, SPALE_BUS_CLIENT, member, &message);
+	if (code == EXIT_CODE_DONE && wanted)
+		code = client_append_settings(message, wanted);
 	if (code != EXIT_CODE_DONE)
 		return code;
 	r = sd_bus_call(bus, message, 0, &error, NULL);
 	if (r < 0 && objects_is_missing_client(&error))
-		return objects_no_such_client(bus, name);
+		return objects_no_such_client(bus, options->arguments[0]);
 	return r < 0 ? bus_report(&error, r) : EXIT_CODE_DONE;
 }
 
-/* Calls MEMBER of a client, and says what that did. */
-static ExitCode change(const Options *options, const char *member, const char *did)
+/* Calls MEMBER of a client, with the settings of WANTED or with nothing, and says what that did. */
+static ExitCode change(const Options *options, const char *member, const Options *wanted,
+		       const char *did)
 {
 	const char *name = options->arguments[0];
 	_cleanup_record_ Record record = {0};
@@ -179,7 +186,7 @@ static ExitCode change(const Options *options, const char *member, const char *d
 		return EXIT_CODE_USAGE;
 	code = bus_open(options->ask, &bus);
 	if (code == EXIT_CODE_DONE)
-		code = call_client(bus, name, member);
+		code = call_client(bus, options, member, wanted);
 	if (code != EXIT_CODE_DONE)
 		return code;
 	r = record_set_text(&record, "name", name);
@@ -190,17 +197,17 @@ static ExitCode change(const Options *options, const char *member, const char *d
 
 ExitCode verb_client_remove(const Options *options)
 {
-	return change(options, "Remove", "is removed, and its grants are ended");
+	return change(options, "Remove", NULL, "is removed, and its grants are ended");
 }
 
 ExitCode verb_client_enable(const Options *options)
 {
-	return change(options, "Enable", "may knock");
+	return change(options, "Enable", NULL, "may knock");
 }
 
 ExitCode verb_client_disable(const Options *options)
 {
-	return change(options, "Disable", "may not knock any more, and its grants are ended");
+	return change(options, "Disable", NULL, "may not knock any more, and its grants are ended");
 }
 
 ExitCode verb_client_show(const Options *options)
@@ -222,49 +229,14 @@ ExitCode verb_client_show(const Options *options)
 		       : EXIT_CODE_DONE;
 }
 
-static ExitCode set(sd_bus *bus, const Options *options)
-{
-	_cleanup_message_ sd_bus_message *message = NULL;
-	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_free_ char *path = objects_client_path(options->arguments[0]);
-	ExitCode code;
-	int r;
-
-	if (!path)
-		return bus_filled(-ENOMEM);
-	code = bus_prepare(bus, path, SPALE_BUS_CLIENT, "Set", &message);
-	if (code == EXIT_CODE_DONE)
-		code = client_append_settings(message, options);
-	if (code != EXIT_CODE_DONE)
-		return code;
-	r = sd_bus_call(bus, message, 0, &error, NULL);
-	if (r < 0 && objects_is_missing_client(&error))
-		return objects_no_such_client(bus, options->arguments[0]);
-	return r < 0 ? bus_report(&error, r) : EXIT_CODE_DONE;
-}
-
 ExitCode verb_client_set(const Options *options)
 {
-	const char *name = options->arguments[0];
-	_cleanup_record_ Record record = {0};
-	_cleanup_bus_ sd_bus *bus = NULL;
-	ExitCode code;
-	int r;
-
-	if (client_check_name(name) < 0)
+	if (client_check_name(options->arguments[0]) < 0)
 		return EXIT_CODE_USAGE;
 	if (!client_has_settings(options)) {
 		report_error("'client set' wants something to set: 'spalectl client --help' shows "
 			     "what can be");
 		return EXIT_CODE_USAGE;
 	}
-	code = bus_open(options->ask, &bus);
-	if (code == EXIT_CODE_DONE)
-		code = set(bus, options);
-	if (code != EXIT_CODE_DONE)
-		return code;
-	r = record_set_text(&record, "name", name);
-	if (r >= 0)
-		r = output_done(&options->output, &record, "Client %s is changed.", name);
-	return r < 0 ? EXIT_CODE_FAILED : EXIT_CODE_DONE;
+	return change(options, "Set", options, "is changed");
 }
