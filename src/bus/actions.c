@@ -74,6 +74,7 @@ static const ActionRow rows[] = {
 	GET(SPALE_BUS_MANAGER, "KnocksAccepted", "t"),
 	GET(SPALE_BUS_MANAGER, "KnocksRefused", "a{st}"),
 	GET(SPALE_BUS_MANAGER, "Counters", "a{st}"),
+	GET(SPALE_BUS_MANAGER, "WouldDrop", "a{st}"),
 
 	CALL(SPALE_BUS_GRANT, "Revoke", "", REVOKE, NULL),
 	CALL(SPALE_BUS_GRANT, "Extend", "t", GRANT, examine_extend),

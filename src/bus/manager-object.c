@@ -150,10 +150,11 @@ static int get_counters(sd_bus *bus, const char *path, const char *interface, co
 	const Interfaces *interfaces = manager_interfaces(context->manager);
 	struct spale_counters counters = {0};
 
-	(void)bus, (void)path, (void)interface, (void)property, (void)ret_error;
+	(void)bus, (void)path, (void)interface, (void)ret_error;
 	for (size_t i = 0; i < interfaces->count; i++)
 		counters_add(context, &interfaces->items[i], &counters);
-	return counters_append(reply, counters.packets);
+	return counters_append(reply, strcmp(property, "Counters") == 0 ? counters.packets
+									: counters.would_drop);
 }
 
 #define PROPERTY(name, signature, get, flags) SD_BUS_PROPERTY(name, signature, get, 0, flags)
@@ -185,6 +186,7 @@ static const sd_bus_vtable vtable[] = {
 	PROPERTY("KnocksAccepted", "t", get_number, 0),
 	PROPERTY("KnocksRefused", "a{st}", get_refused, 0),
 	PROPERTY("Counters", "a{st}", get_counters, 0),
+	PROPERTY("WouldDrop", "a{st}", get_counters, 0),
 
 	SD_BUS_METHOD_WITH_ARGS("AddGrant",
 				SD_BUS_ARGS("s", source, "a(sqq)", ports, "a{sv}", options),

@@ -29,6 +29,7 @@ static const BusProperty manager_properties[] = {
 	{"KnocksAccepted", "knocks_accepted", VALUE_NUMBER},
 	{"KnocksRefused", "knocks_refused", VALUE_NUMBERS},
 	{"Counters", "counters", VALUE_NUMBERS},
+	{"WouldDrop", "would_drop", VALUE_NUMBERS},
 };
 
 static const BusProperty interface_properties[] = {

@@ -287,6 +287,9 @@ def test_policy(outside):
     spalectl("log-only", "on")
     assert as_json("status")["state"] == "log-only"
     assert outside.reaches(services.TCP, source=1)
+    for where in ((), ("--interface", "eth0")):
+        assert any(row["kind"] == "would-drop" and row["reason"] == "denied" and row["count"] > 0
+                   for row in as_json("counters", *where)), where
     spalectl("log-only", "off")
     assert wait_until(lambda: outside.is_kept_from(services.TCP, source=1))
     assert any(row["reason"] == "denied" and row["count"] > 0 for row in as_json("counters"))
