@@ -411,7 +411,8 @@ class Wire:
                 self._socket.send(bytes(10) + frame if self._scattered else frame)
                 return
             except OSError as error:
-                if error.errno != errno.ENOBUFS:  # dropped: the other end has too much to do
+                # Dropped, or not taken: the other end has too much to do.
+                if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
                     raise
                 time.sleep(0.001)
 
