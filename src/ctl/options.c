@@ -49,7 +49,7 @@ static const struct {
 	[OPTION_NOT_BEFORE] = {"not-before", "DATE", "no knock counts before"},
 	[OPTION_NOT_AFTER] = {"not-after", "DATE", "no knock counts after"},
 	[OPTION_ALLOWED_SOURCES] = {"allowed-sources", "PREFIXES", "from where it may knock"},
-	[OPTION_REQUIRE_SOURCE_MATCH] = {"require-source-match", "WORD", "auto, yes or no"},
+	[OPTION_REQUIRE_SOURCE_MATCH] = {"require-source-match", "WORD", "auto or no"},
 	[OPTION_DISABLED] = {"disabled", NULL, "enrol it, but let it in later"},
 	[OPTION_PORT] = {"port", "PORTS", "the ports to protect (22/tcp)"},
 	[OPTION_KNOCK_PORT] = {"knock-port", "PORT", "the UDP port that takes knocks (random)"},

@@ -49,7 +49,7 @@ complete -c spalectl -n '__fish_seen_subcommand_from client' -l ports -x -d 'wha
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l not-before -x -d 'no knock counts before'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l not-after -x -d 'no knock counts after'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l allowed-sources -x -d 'from where it may knock'
-complete -c spalectl -n '__fish_seen_subcommand_from client' -l require-source-match -x -a 'auto yes no' -d 'auto, yes or no'
+complete -c spalectl -n '__fish_seen_subcommand_from client' -l require-source-match -x -a 'auto no' -d 'auto or no'
 complete -c spalectl -n '__fish_seen_subcommand_from client' -l disabled -d 'enrol it, but let it in later'
 complete -c spalectl -n '__fish_seen_subcommand_from client setup' -l force -d 'replace files that exist'
 complete -c spalectl -n '__fish_seen_subcommand_from setup' -l port -x -d 'the ports to protect (22/tcp)'
