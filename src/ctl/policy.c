@@ -144,7 +144,7 @@ ExitCode verb_log_only(const Options *options)
 		return bus_filled(r);
 	return done(options, &record,
 		    log_only ? "Nothing is dropped any more: it is only counted"
-			     : "The protected ports are closed to who did not knock");
+			     : "The protected ports are closed to everybody who has not knocked");
 }
 
 ExitCode verb_trial(const Options *options)

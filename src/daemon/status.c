@@ -59,7 +59,8 @@ void status_tell(Status *status, const Manager *manager)
 			 journal_format_time(now.trial_until_usec, time));
 	else if (now.told_log_only)
 		snprintf(trial, sizeof(trial), "; log-only: nothing is dropped");
-	sd_notifyf(false, "STATUS=%zu grants, %" PRIu64 " knocks accepted%s%s%s%s%s%s%s",
-		   now.grants, now.accepted, missing, failing, trial, *wrong ? "; " : "", wrong,
+	sd_notifyf(false, "STATUS=%zu grant%s, %" PRIu64 " knock%s accepted%s%s%s%s%s%s%s",
+		   now.grants, now.grants == 1 ? "" : "s", now.accepted,
+		   now.accepted == 1 ? "" : "s", missing, failing, trial, *wrong ? "; " : "", wrong,
 		   now.deafness ? "; no knock can be taken: " : "", now.deafness ?: "");
 }

@@ -128,7 +128,7 @@ def test_killed(outside, alice, mode):
             assert session.lives()
             assert comes_back(before)
             assert session.lives()
-        assert show("StatusText") == "1 grants, 0 knocks accepted"
+        assert show("StatusText") == "1 grant, 0 knocks accepted"
 
 
 # What a start with a tracer needs besides.
@@ -181,7 +181,7 @@ def test_killed_between_two_system_calls(outside, alice, restart_killed):
                 assert session.lives()
                 number += 1 if LONG else step
             assert number > 2 * step
-        assert show("StatusText") == "1 grants, 0 knocks accepted"
+        assert show("StatusText") == "1 grant, 0 knocks accepted"
 
 
 def test_restarted(outside, alice, mode):
@@ -237,7 +237,7 @@ def test_upgraded(outside, alice, mode, binaries):
             assert program != before[1] and tag != before[2]
             tags.add(tag)
         assert len(tags) == 2
-        assert show("StatusText") == "1 grants, 0 knocks accepted"
+        assert show("StatusText") == "1 grant, 0 knocks accepted"
 
 
 def test_killed_while_upgraded(outside, alice, mode, binaries):
@@ -271,7 +271,7 @@ def test_killed_while_the_package_is_upgraded(outside, alice, mode, tmp_path):
         assert kills > 1
         assert wait_until(lambda: active() == "active", 15)
         assert session.lives()
-        assert show("StatusText") == "1 grants, 0 knocks accepted"
+        assert show("StatusText") == "1 grant, 0 knocks accepted"
 
 
 def test_out_of_memory(outside, alice, mode):
@@ -508,7 +508,7 @@ def test_unusable_configuration(outside, alice, mode):
         assert session.lives()
         configure(mode)
         systemctl("reload", "spaled")
-        assert wait_until(lambda: show("StatusText") == "1 grants, 1 knocks accepted")
+        assert wait_until(lambda: show("StatusText") == "1 grant, 1 knock accepted")
 
 
 def test_unusable_configuration_without_a_good_one(outside, alice, mode):
@@ -529,7 +529,7 @@ def test_unusable_configuration_without_a_good_one(outside, alice, mode):
         assert comes_back(before)
         configure(mode)
         systemctl("reload", "spaled")
-        assert wait_until(lambda: show("StatusText") == "1 grants, 0 knocks accepted")
+        assert wait_until(lambda: show("StatusText") == "1 grant, 0 knocks accepted")
         assert outside.gets_in(alice)
 
 

@@ -115,9 +115,9 @@ def test_protects(outside, alice, family):
 def test_status_says_what_there_is(outside, alice):
     assert show("StatusText") == "0 grants, 0 knocks accepted"
     assert outside.gets_in(alice)
-    assert wait_until(lambda: show("StatusText") == "1 grants, 1 knocks accepted")
+    assert wait_until(lambda: show("StatusText") == "1 grant, 1 knock accepted")
     text = systemctl("status", "--no-pager", "spaled").stdout
-    assert 'Status: "1 grants, 1 knocks accepted"' in text
+    assert 'Status: "1 grant, 1 knock accepted"' in text
     assert "knock accepted: client=alice source=10.77.0.2" in text
 
 
@@ -163,7 +163,7 @@ def test_reload_that_fails_says_so_and_changes_nothing(outside, alice):
 
     machine.write_configuration()
     systemctl("reload", "spaled")
-    assert show("StatusText") == "1 grants, 1 knocks accepted"
+    assert show("StatusText") == "1 grant, 1 knock accepted"
 
 
 def test_reload_that_the_daemon_refuses_fails():

@@ -77,7 +77,7 @@ def test_closed_after_stop(pinned, outside, alice):
     assert ids("map") == maps
     assert outside.is_kept_from(services.TCP, source=1)
     assert outside.reaches(services.TCP)
-    assert show("StatusText").startswith("1 grants,")
+    assert show("StatusText").startswith("1 grant,")
 
 
 def test_kill_and_restart_keep_the_objects(pinned, outside, alice):
@@ -122,7 +122,7 @@ def test_unusable_directory_opens_nothing(outside, alice, owner):
         assert outside.gets_in(alice)
         systemctl("reload", "spaled")
         assert machine.wait_until(lambda: show("StatusText") == (
-            "1 grants, 1 knocks accepted; PinDirectory= cannot be used and nothing is pinned"))
+            "1 grant, 1 knock accepted; PinDirectory= cannot be used and nothing is pinned"))
         systemctl("restart", "spaled")
         assert outside.is_kept_from(services.TCP, source=1)
         assert outside.reaches(services.TCP)
