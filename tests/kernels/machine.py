@@ -57,6 +57,8 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t bpf -o mode=0700 bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# As systemd has it: a test takes the memory of one unit away.
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mkdir -p "/lib/modules/$(uname -r)"
 mount --bind "$modules" "/lib/modules/$(uname -r)"
 # What the suites use, and nothing loads by itself.
