@@ -242,17 +242,26 @@ def judge(pid):
 
 # ---- memory ----------------------------------------------------------------------------------
 
+def _oom_kills(path):
+    return int(re.search(r"(?m)^oom_kill (\d+)$", path.read_text())[1])
+
+
 @contextlib.contextmanager
 def no_memory_for(pid):
     """
-    Has the kernel kill this process as soon as it asks for memory: by the unit's own limit, or,
-    where its memory is not counted in this hierarchy of cgroups, by one of the older kind.
+    Has the kernel kill this process as soon as it asks for memory, or at once: by the unit's own
+    limit, or, where its memory is not counted in this hierarchy of cgroups, by one of the older
+    kind. Gives a function that tells whether the kernel did.
     """
     own = pathlib.Path("/sys/fs/cgroup" + show("ControlGroup"))
     if (own / "memory.max").exists():
+        # What is above it counts this, too, and does not go with it: the next process has
+        # another one, or this one made anew, with the unit's limits.
+        events = own.parent / "memory.events"
+        kills = _oom_kills(events)
         (own / "memory.max").write_text("0")
-        yield own / "memory.events"
-        return  # the next process has another cgroup, or this one with the unit's limits
+        yield lambda: _oom_kills(events) > kills
+        return
     root = pathlib.Path("/run/memory")
     root.mkdir(exist_ok=True)
     run("mount", "-t", "cgroup", "-o", "memory", "memory", root)
@@ -261,14 +270,10 @@ def no_memory_for(pid):
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text("65536")
         (group / "cgroup.procs").write_text(str(pid))
-        yield group / "memory.oom_control"
+        yield lambda: _oom_kills(group / "memory.oom_control") > 0
     finally:
         group.rmdir()
         run("umount", root)
-
-
-def oom_kills(path):
-    return int(re.search(r"(?m)^oom_kill (\d+)$", path.read_text())[1])
 
 
 def status_of(pid):
