@@ -41,7 +41,10 @@ static __always_inline int report_unprotected(void)
 static __noinline void report_attempt(Context *ctx, const struct spale_settings *policy,
 				      const struct flow *flow, __u32 reason, __u64 now)
 {
-	/* Half of a second's events at once, half as they come back: never more in any second. */
+	/*
+	 * Half of a second's events at once, half as they come back: no second has more, but for
+	 * the tokens that limit_take() may give too many.
+	 */
 	const struct spale_rate total = {REPORT_SECOND_NS * 2 / SPALE_EVENTS_MAX, REPORT_SECOND_NS};
 	const struct spale_attempts none = {.full_mono_ns = now};
 	struct address key = limit_source(flow);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bus/counters.h"
 
+#include <string.h>
+
 #include "bus/arguments.h"
 
 void counters_add(const BusContext *context, const Interface *interface,
@@ -17,8 +19,11 @@ void counters_add(const BusContext *context, const Interface *interface,
 	}
 }
 
-int counters_append(sd_bus_message *message, const __u64 packets[static SPALE_REASONS_MAX])
+int counters_append(sd_bus_message *message, const char *property,
+		    const struct spale_counters *counters)
 {
+	const __u64 *packets =
+		strcmp(property, "Counters") == 0 ? counters->packets : counters->would_drop;
 	static const char *const names[] = {
 #define COUNTERS_NAME(symbol, text, verdict) text,
 		SPALE_REASONS(COUNTERS_NAME)

@@ -8,5 +8,9 @@
 void counters_add(const BusContext *context, const Interface *interface,
 		  struct spale_counters *counters);
 
-/* Appends one row of counters, the reasons that there are. Returns 0 or a negative errno. */
-int counters_append(sd_bus_message *message, const __u64 packets[static SPALE_REASONS_MAX]);
+/*
+ * Appends what PROPERTY ("Counters" or "WouldDrop") tells of them, by the reasons that there are.
+ * Returns 0 or a negative errno.
+ */
+int counters_append(sd_bus_message *message, const char *property,
+		    const struct spale_counters *counters);

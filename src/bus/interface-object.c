@@ -65,8 +65,7 @@ static int get_counters(sd_bus *bus, const char *path, const char *interface, co
 
 	(void)bus, (void)path, (void)interface, (void)ret_error;
 	counters_add(context, context->view.interface, &counters);
-	return counters_append(reply, strcmp(property, "Counters") == 0 ? counters.packets
-									: counters.would_drop);
+	return counters_append(reply, property, &counters);
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -153,8 +153,7 @@ static int get_counters(sd_bus *bus, const char *path, const char *interface, co
 	(void)bus, (void)path, (void)interface, (void)ret_error;
 	for (size_t i = 0; i < interfaces->count; i++)
 		counters_add(context, &interfaces->items[i], &counters);
-	return counters_append(reply, strcmp(property, "Counters") == 0 ? counters.packets
-									: counters.would_drop);
+	return counters_append(reply, property, &counters);
 }
 
 #define PROPERTY(name, signature, get, flags) SD_BUS_PROPERTY(name, signature, get, 0, flags)

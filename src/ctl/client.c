@@ -147,11 +147,11 @@ ExitCode client_append_settings(sd_bus_message *message, const Options *options)
 }
 
 /*
- * Calls MEMBER of the client that OPTIONS names, with the settings of WANTED, or with nothing. Who
- * does not exist is told from who may not be seen: then there is somebody like him perhaps.
+ * Calls MEMBER of the client that OPTIONS names, with their settings or with nothing. Who does not
+ * exist is told from who may not be seen: then there is somebody like him perhaps.
  */
 static ExitCode call_client(sd_bus *bus, const Options *options, const char *member,
-			    const Options *wanted)
+			    bool with_settings)
 {
 	_cleanup_message_ sd_bus_message *message = NULL;
 	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -162,8 +162,8 @@ static ExitCode call_client(sd_bus *bus, const Options *options, const char *mem
 	if (!path)
 		return bus_filled(-ENOMEM);
 	code = bus_prepare(bus, path, SPALE_BUS_CLIENT, member, &message);
-	if (code == EXIT_CODE_DONE && wanted)
-		code = client_append_settings(message, wanted);
+	if (code == EXIT_CODE_DONE && with_settings)
+		code = client_append_settings(message, options);
 	if (code != EXIT_CODE_DONE)
 		return code;
 	r = sd_bus_call(bus, message, 0, &error, NULL);
@@ -172,8 +172,8 @@ static ExitCode call_client(sd_bus *bus, const Options *options, const char *mem
 	return r < 0 ? bus_report(&error, r) : EXIT_CODE_DONE;
 }
 
-/* Calls MEMBER of a client, with the settings of WANTED or with nothing, and says what that did. */
-static ExitCode change(const Options *options, const char *member, const Options *wanted,
+/* Calls MEMBER of a client, with settings or with nothing, and says what that did. */
+static ExitCode change(const Options *options, const char *member, bool with_settings,
 		       const char *did)
 {
 	const char *name = options->arguments[0];
@@ -186,7 +186,7 @@ static ExitCode change(const Options *options, const char *member, const Options
 		return EXIT_CODE_USAGE;
 	code = bus_open(options->ask, &bus);
 	if (code == EXIT_CODE_DONE)
-		code = call_client(bus, options, member, wanted);
+		code = call_client(bus, options, member, with_settings);
 	if (code != EXIT_CODE_DONE)
 		return code;
 	r = record_set_text(&record, "name", name);
@@ -197,17 +197,18 @@ static ExitCode change(const Options *options, const char *member, const Options
 
 ExitCode verb_client_remove(const Options *options)
 {
-	return change(options, "Remove", NULL, "is removed, and its grants are ended");
+	return change(options, "Remove", false, "is removed, and its grants are ended");
 }
 
 ExitCode verb_client_enable(const Options *options)
 {
-	return change(options, "Enable", NULL, "may knock");
+	return change(options, "Enable", false, "may knock");
 }
 
 ExitCode verb_client_disable(const Options *options)
 {
-	return change(options, "Disable", NULL, "may not knock any more, and its grants are ended");
+	return change(options, "Disable", false,
+		      "may not knock any more, and its grants are ended");
 }
 
 ExitCode verb_client_show(const Options *options)
@@ -238,5 +239,5 @@ ExitCode verb_client_set(const Options *options)
 			     "what can be");
 		return EXIT_CODE_USAGE;
 	}
-	return change(options, "Set", options, "is changed");
+	return change(options, "Set", true, "is changed");
 }
